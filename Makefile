@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine with Python >= 3.11: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: quickstart test lint unit browser bench pin clean
+
+$(VENV)/.quickstart: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt "$(TORCH)"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[build,baselines]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.quickstart
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+quickstart: $(VENV)/.quickstart  ## Build a zoo, train four baselines, score and rank them.
+	$(BIN)/zoobench quickstart
+
+test: lint unit  ## Lint, types, every test.
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev browser
+	$(BIN)/pytest
+
+# The page's tests drive a real browser; Debian's is installed where there is none and apt-get may be used.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium here and no way to install one: the browser tests will be skipped"
+
+bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
+	$(BIN)/python benchmarks/population.py
+
+pin:  ## Write constraints.txt anew from the newest versions.
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/pip install --quiet "$(TORCH)"
+	build/constraints/bin/pip install --quiet --editable '.[all,dev]'
+	( echo "# Every version that CI and the README's two commands install. Made by: make pin"; \
+	  build/constraints/bin/pip freeze --exclude-editable | sed 's/+cpu//' ) > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache zoobench-quickstart

@@ -1,0 +1,114 @@
+"""Linear maps from features to targets, regularised, with the strength chosen on validation R².
+
+``link="identity"`` is the linear probe of Schürholt 2021, sec. 4.2: ridge regression, alpha from 1e-5 ... 1e3.
+``link="logit"`` is the logit-linear model of Unterthiner 2020, appendix A.3: sigmoid(<w, x> + b), trained to minimise
+MSE, for targets in [0, 1]; other targets keep the identity link. The paper trains it with SGD or Adam; here L-BFGS
+minimises the same objective over the whole training split.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+from zoobench.errors import ZoobenchError
+from zoobench.features import extract
+from zoobench.predictor import Examples
+
+_RIDGE_ALPHAS = 10.0 ** np.arange(-5, 4)
+_LOGIT_ALPHAS = 10.0 ** np.arange(-7, -1, 2)
+
+
+class LinearPredictor:
+    """Ridge or logit-linear regression on standardised features, one model per task.
+
+    Args:
+        features: feature set, a key of ``zoobench.features.EXTRACTORS``.
+        link: "identity" or "logit".
+
+    Attributes:
+        coefficients_: task -> weight vector (features,) on standardised features.
+        intercepts_: task -> intercept.
+        alphas_: task -> chosen regularisation strength.
+    """
+
+    def __init__(self, features: str = "stats", link: str = "identity") -> None:
+        if link not in ("identity", "logit"):
+            raise ZoobenchError(f"unknown link {link!r}; choose from: identity, logit")
+        self.features = features
+        self.link = link
+
+    def fit(self, train: Examples, validation: Examples) -> LinearPredictor:
+        """Fit every column of ``train.targets``."""
+        self.scaler_ = StandardScaler()
+        x = self.scaler_.fit_transform(extract(self.features, train.weights, train.layout).astype(np.float64))
+        x_validation = self._scaled(validation)
+        self.coefficients_: dict[str, np.ndarray] = {}
+        self.intercepts_: dict[str, float] = {}
+        self.alphas_: dict[str, float] = {}
+        self.logit_tasks_ = [task for task in train.targets if self.link == "logit" and task in train.bounds]
+        ridge = _RidgePath(x)
+        for task in train.targets.columns:
+            y = train.targets[task].to_numpy()
+            judge = validation.targets[task].to_numpy()
+            candidates = []
+            if task in self.logit_tasks_:
+                for alpha in _LOGIT_ALPHAS:
+                    w, b = _fit_logit(x, y, alpha)
+                    candidates.append((r2_score(judge, expit(x_validation @ w + b)), alpha, w, b))
+            else:
+                for alpha in _RIDGE_ALPHAS:
+                    w, b = ridge.solve(y, alpha)
+                    candidates.append((r2_score(judge, x_validation @ w + b), alpha, w, b))
+            _, self.alphas_[task], self.coefficients_[task], self.intercepts_[task] = max(
+                candidates, key=lambda c: c[0]
+            )
+        return self
+
+    def predict(self, test: Examples) -> pd.DataFrame:
+        """Predict every fitted task: (rows, tasks)."""
+        x = self._scaled(test)
+        linear = {task: x @ w + self.intercepts_[task] for task, w in self.coefficients_.items()}
+        return pd.DataFrame({task: expit(z) if task in self.logit_tasks_ else z for task, z in linear.items()})
+
+    def _scaled(self, examples: Examples) -> np.ndarray:
+        features = extract(self.features, examples.weights, examples.layout)
+        return self.scaler_.transform(features.astype(np.float64))
+
+
+class _RidgePath:
+    """Ridge solutions for any target and strength from one eigendecomposition of the centred features' Gram matrix."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+        self.eigenvalues, self.eigenvectors = np.linalg.eigh(x.T @ x)
+
+    def solve(self, y: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
+        """Minimise |y - b - Xw|² + alpha |w|²; the columns of X have mean 0, so b is the mean of y."""
+        mean = y.mean()
+        rotated = self.eigenvectors.T @ (self.x.T @ (y - mean))
+        return self.eigenvectors @ (rotated / (self.eigenvalues.clip(min=0) + alpha)), float(mean)
+
+
+def _fit_logit(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
+    """Minimise mean (sigmoid(Xw + b) - y)² + alpha |w|²."""
+
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        w, b = theta[:-1], theta[-1]
+        p = expit(x @ w + b)
+        error = p - y
+        slope = 2 * error * p * (1 - p) / len(y)
+        gradient = np.append(x.T @ slope + 2 * alpha * w, slope.sum())
+        return float((error**2).mean() + alpha * w @ w), gradient
+
+    mean = np.clip(y.mean(), 1e-3, 1 - 1e-3)
+    start = np.append(np.zeros(x.shape[1]), np.log(mean / (1 - mean)))
+    # The objective is an MSE, often near 1e-3: the default tolerances would stop far from the minimum.
+    theta = minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-9, "gtol": 1e-7}
+    ).x
+    return theta[:-1], float(theta[-1])

@@ -1,0 +1,58 @@
+"""``zoobench leaderboard``: score submissions, write the page, show the ranking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(help="Score submissions and show the ranking.", no_args_is_help=True)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Leaderboard folder: submissions/, labels/, results/.")]
+
+
+@app.command()
+def score(directory: Directory = Path("leaderboard")) -> None:
+    """Re-score every submission from its predictions and write results/<name>.json.
+
+    Example: zoobench leaderboard score --dir leaderboard
+    """
+    from zoobench import progress
+
+    from .score import score_all
+
+    with progress.spinner("scoring") as on_step:
+        entries = score_all(directory, on_step)
+    typer.echo(f"scored {len(entries)} submissions into {directory / 'results'}")
+
+
+@app.command()
+def page(
+    directory: Directory = Path("leaderboard"),
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; default DIR/index.html.")] = None,
+) -> None:
+    """Write the ranking as one self-contained HTML file.
+
+    Example: zoobench leaderboard page --dir leaderboard --out leaderboard.html
+    """
+    from .page import write_page
+    from .score import read_entries
+
+    target = out or directory / "index.html"
+    write_page(read_entries(directory), target)
+    typer.echo(f"wrote {target}")
+
+
+@app.command()
+def show(directory: Directory = Path("leaderboard")) -> None:
+    """Print the ranking.
+
+    Example: zoobench leaderboard show --dir leaderboard
+    """
+    from .ranking import board_table, boards
+    from .score import read_entries
+
+    for board in boards(read_entries(directory)):
+        Console().print(board_table(board))

@@ -1,0 +1,233 @@
+"""Building a zoo from scratch: train the population, write the dataset folder.
+
+The folder is what would be pushed to the Hub (see ``card`` and ``manifest``). It is prepared beside its destination and
+moved there when complete; an interrupted build leaves the destination as it was.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from . import card, manifest, plots, schema, shards
+from .errors import ZoobenchError
+from .images import Images, load_images
+from .layout import layout_of
+from .population import Checkpoint, train
+from .runs import Run, runs_of
+from .splits import SPLITS, fold_of, split_of
+from .zoos import Zoo
+from .zoos.spec import Network, TetrisImages, ZooSpec
+
+_VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """After each epoch of each chunk: how far the build is."""
+
+    runs_done: int
+    runs_in_chunk: int
+    epoch: int
+    runs: int
+    epochs: int
+
+
+def build(
+    zoo: Zoo,
+    out: Path,
+    images_folder: Path | None = None,
+    device: str = "cpu",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train a zoo and write it as a config of the dataset folder ``out/<repo>``; other configs there stay.
+
+    Args:
+        zoo: what to build, at which scale.
+        out: parent of the dataset folder (``ZOOBENCH_DATA`` for a zoo that the other verbs should find).
+        images_folder: where images are, if not on the Hub.
+        device: a torch device.
+        on_progress: called after each epoch of each chunk.
+
+    Returns:
+        the dataset folder.
+
+    Raises:
+        ZoobenchError: the zoo cannot be built, its images cannot be had, or ``out`` cannot be written.
+    """
+    runs = runs_of(zoo)
+    images = load_images(zoo.spec, zoo.size, images_folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{zoo.repo}-{zoo.spec.config}-", dir=out) as work:
+            return _build_in(Path(work), zoo, runs, images, out, device, on_progress)
+    except OSError as error:
+        raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
+
+
+def _build_in(
+    work: Path,
+    zoo: Zoo,
+    runs: list[Run],
+    images: Images,
+    out: Path,
+    device: str,
+    on_progress: Callable[[Progress], None] | None,
+) -> Path:
+    spec, size = zoo.spec, zoo.size
+    chunks: list[Path] = []
+    dropped: list[manifest.DroppedRun] = []
+    for start in range(0, len(runs), size.chunk):
+        part = runs[start : start + size.chunk]
+
+        def on_epoch(epoch: int, start: int = start, part: Sequence[Run] = part) -> None:
+            if on_progress:
+                on_progress(Progress(start, len(part), epoch, len(runs), max(size.checkpoints)))
+
+        checkpoints = list(train(spec.network, part, images, size.checkpoints, device, on_epoch))
+        table, lost = chunk_table(spec, part, checkpoints)
+        dropped += lost
+        if table.num_rows:
+            chunks.append(work / f"chunk-{len(chunks):05d}.parquet")
+            shards.write_table(chunks[-1], table)
+    if not chunks:
+        raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
+
+    fresh = work / "fresh"
+    kept = {run.run_id for run in runs} - {run.run_id for run in dropped}
+    split_of_run = {run_id: split_of(spec, run_id) for run_id in sorted(kept)}
+    runs_in = collections.Counter(split_of_run.values())
+    rows = shards.write_splits(fresh, spec.config, chunks, split_of_run)
+    plots.image_gallery(images, spec.preprocessing, fresh / "pictures" / f"{spec.config}.png")
+    entry = manifest.ConfigManifest(
+        zoo=zoo.id,
+        scale=zoo.scale,
+        network=network_json(spec.network),
+        layout=layout_of(spec.network).to_json(),
+        recipe={"type": type(size.recipe).__name__, **dataclasses.asdict(size.recipe)},
+        preprocessing=dataclasses.asdict(spec.preprocessing),
+        images=manifest.ImagesEntry(
+            source=spec.images.folder,
+            origin=images.origin,
+            train=len(images.train_labels),
+            test=len(images.test_labels),
+            sha256=images.sha256,
+        ),
+        checkpoints=list(size.checkpoints),
+        runs=len(kept),
+        rows=sum(rows.values()),
+        splits={split: manifest.SplitCount(runs=runs_in[split], rows=rows[split]) for split in SPLITS},
+        dropped=dropped,
+        files=[manifest.file_entry(fresh, path) for path in sorted(fresh.rglob("*")) if path.is_file()],
+        versions={"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _VERSIONS_OF},
+        built=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    return _install_config(fresh, out / zoo.repo, zoo, entry)
+
+
+def chunk_table(
+    spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]
+) -> tuple[pa.Table, list[manifest.DroppedRun]]:
+    """Rows of one chunk, run by run and epoch by epoch, without the runs that diverged.
+
+    A run whose weights or losses are not finite at some checkpoint is dropped whole.
+    """
+    weights = np.stack([c.weights for c in checkpoints], axis=1)
+    finite = np.isfinite(weights).all(axis=2)
+    for scores in zip(*((c.train.loss, c.test.loss) for c in checkpoints), strict=True):
+        finite &= np.isfinite(np.stack(scores, axis=1))
+    keep = finite.all(axis=1)
+    dropped = [
+        manifest.DroppedRun(
+            run_id=runs[i].run_id,
+            epoch=checkpoints[int(np.argmin(finite[i]))].epoch,
+            reason="weights or loss not finite",
+        )
+        for i in np.flatnonzero(~keep).tolist()
+    ]
+    kept = [run for run, ok in zip(runs, keep, strict=True) if ok]
+
+    def outcome(values: list[np.ndarray]) -> np.ndarray:
+        return np.stack(values, axis=1)[keep].ravel()
+
+    def per_run(values: list[Any]) -> list[Any]:
+        return [value for value in values for _ in checkpoints]
+
+    epochs = [c.epoch for c in checkpoints]
+    columns: dict[str, Any] = {
+        "example_id": [schema.example_id(run.run_id, epoch) for run in kept for epoch in epochs],
+        "run_id": per_run([run.run_id for run in kept]),
+        "config_id": per_run([run.config_id for run in kept]),
+        "fold": per_run([fold_of(spec, run.run_id) for run in kept]),
+        "epoch": epochs * len(kept),
+        "seed": per_run([run.seed for run in kept]),
+        "train_accuracy": outcome([c.train.accuracy for c in checkpoints]),
+        "test_accuracy": outcome([c.test.accuracy for c in checkpoints]),
+        "train_loss": outcome([c.train.loss for c in checkpoints]),
+        "test_loss": outcome([c.test.loss for c in checkpoints]),
+        # One division of exact integers, so that equal gaps are equal floats and tie in rank statistics.
+        "generalization_gap": outcome(
+            [
+                (c.train.correct * c.test.count - c.test.correct * c.train.count) / (c.train.count * c.test.count)
+                for c in checkpoints
+            ]
+        ),
+    }
+    for field in dataclasses.fields(runs[0].hyperparameters):
+        columns[field.name] = per_run([getattr(run.hyperparameters, field.name) for run in kept])
+    for label in range(4):
+        known = isinstance(spec.images, TetrisImages)
+        columns[f"f1_class_{label}"] = outcome([c.test.f1[:, label] for c in checkpoints]) if known else None
+    count = layout_of(spec.network).size
+    flat = pa.array(np.ascontiguousarray(weights[keep]).reshape(-1))
+    row_schema = schema.rows(count)
+    arrays = []
+    for field in row_schema:
+        if field.name == "weights":
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        elif columns[field.name] is None:
+            arrays.append(pa.nulls(len(kept) * len(epochs), field.type))
+        else:
+            arrays.append(pa.array(columns[field.name], type=field.type, from_pandas=False))
+    return pa.Table.from_arrays(arrays, schema=row_schema), dropped
+
+
+def network_json(network: Network) -> list[dict[str, Any]]:
+    """Layers as dicts with a ``type``, enough to rebuild the network without zoobench."""
+    return [{"type": type(layer).__name__, **dataclasses.asdict(layer)} for layer in network.layers]
+
+
+def _install_config(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest) -> Path:
+    """Move the prepared files into the dataset folder, then write its manifest and card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    configs = {}
+    if (folder / manifest.FILE_NAME).exists():
+        configs = dict(manifest.read_manifest(folder).configs)
+    configs[zoo.spec.config] = entry
+    for place in (zoo.spec.config, f"labels/{zoo.spec.config}"):
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        shutil.move(fresh / place, target)
+    (folder / "pictures").mkdir(exist_ok=True)
+    for picture in (fresh / "pictures").iterdir():
+        picture.replace(folder / "pictures" / picture.name)
+    whole = manifest.Manifest(
+        schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs=dict(sorted(configs.items()))
+    )
+    manifest.write_manifest(folder, whole)
+    manifest.write_atomically(folder / "README.md", card.render(whole).encode())
+    return folder

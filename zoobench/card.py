@@ -1,0 +1,59 @@
+"""The dataset card: README.md with YAML front matter, rendered from the manifest and the declarations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from . import zoos
+from .manifest import Manifest
+from .schema import COLUMN_MEANING
+from .splits import SPLITS
+from .zoos.spec import TetrisImages
+
+_LICENSE = "cc-by-4.0"
+_SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def _size_category(rows: int) -> str:
+    return next((name for limit, name in _SIZE_CATEGORIES if rows < limit), "1M<n<10M")
+
+
+def front_matter(manifest: Manifest) -> dict[str, Any]:
+    """The YAML block that the Hub and ``datasets`` read."""
+    return {
+        "license": _LICENSE,
+        "pretty_name": manifest.repo,
+        "task_categories": ["tabular-regression"],
+        "tags": ["model-zoo", "weight-space-learning", "neural-network-weights", "zoobench"],
+        "size_categories": [_size_category(sum(config.rows for config in manifest.configs.values()))],
+        "configs": [
+            {
+                "config_name": name,
+                **({"default": True} if zoos.resolve(config.zoo).spec.default else {}),
+                "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in SPLITS],
+            }
+            for name, config in manifest.configs.items()
+        ],
+    }
+
+
+def render(manifest: Manifest) -> str:
+    """Render the card of a dataset folder."""
+    environment = Environment(
+        loader=PackageLoader("zoobench"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    described = [(name, config, zoos.resolve(config.zoo)) for name, config in manifest.configs.items()]
+    first = described[0][2]
+    return environment.get_template("card.md.j2").render(
+        front_matter=yaml.safe_dump(front_matter(manifest), sort_keys=False).strip(),
+        manifest=manifest,
+        hub_id=first.hub_id,
+        configs=described,
+        paper=first.spec.paper,
+        columns=COLUMN_MEANING,
+        splits=SPLITS,
+        is_tetris=isinstance(first.spec.images, TetrisImages),
+    )

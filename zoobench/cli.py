@@ -1,0 +1,257 @@
+"""The command line: thin verbs over the package. Bad input ends in one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from . import __version__
+from .errors import ZoobenchError
+
+COMMANDS = "zoobench.commands"
+app = typer.Typer(
+    help="Model zoos as Hub datasets, one scorer, baselines and a leaderboard for weight-space learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+OUT = Console()
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"zoobench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def zoos(as_json: JsonFlag = False) -> None:
+    """List all declared zoos: weights, runs, what can be built, what is built here.
+
+    Example: zoobench zoos --json
+    """
+    from . import hub, tables
+    from .layout import layout_of
+    from .zoos import ALL, SCALES, Zoo
+
+    built = hub.built_zoos()
+    here = [(spec, [zoo.id for scale in SCALES if (zoo := Zoo(spec, scale)).id in built]) for spec in ALL]
+    if not as_json:
+        OUT.print(tables.zoo_table(here))
+        return
+    _print_json(
+        [
+            {
+                "zoo": spec.id,
+                "also_known_as": spec.also_known_as,
+                "summary": spec.summary,
+                "weights": layout_of(spec.network).size,
+                "published_runs": spec.published_runs,
+                "published_rows": spec.published_rows,
+                "scales": {scale: size.runs for scale, size in spec.scales},
+                "built_here": ids,
+            }
+            for spec, ids in here
+        ]
+    )
+
+
+@app.command()
+def tasks(as_json: JsonFlag = False) -> None:
+    """List all tasks and the zoos where they make sense.
+
+    Example: zoobench tasks
+    """
+    from . import tables
+    from .tasks import ALL
+    from .zoos import ALL as ALL_ZOOS
+
+    described = [(task, [spec.id for spec in ALL_ZOOS if task.applies_to(spec)]) for task in ALL]
+    if as_json:
+        _print_json(
+            [
+                {
+                    "task": task.name,
+                    "column": task.column,
+                    "transform": task.transform,
+                    "description": task.description,
+                    "unit": task.unit,
+                    "main_metric": task.main_metric,
+                    "version": task.version,
+                    "zoos": where,
+                }
+                for task, where in described
+            ]
+        )
+        return
+    short = [(task, ["all"] if len(where) == len(ALL_ZOOS) else where) for task, where in described]
+    OUT.print(tables.task_table(short))
+
+
+@app.command()
+def build(
+    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed.")],
+    scale: Annotated[str | None, typer.Option(help="full, lite or tiny; default full.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Parent of the dataset folder; default ZOOBENCH_DATA.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train a zoo from scratch and write it as a dataset folder.
+
+    Example: zoobench build mnist-zoo/seed --scale lite --images ../shared/images
+    """
+    from . import hub, progress
+    from .zoos import resolve
+
+    chosen = resolve(zoo, scale)
+    chosen.size  # noqa: B018 - says what cannot be built before torch is imported
+    with _needs("torch", "build"):
+        from .build import build as build_zoo
+    with progress.build_bar(chosen.id) as on_progress:
+        folder = build_zoo(chosen, out or hub.data_home(), images, device, on_progress)
+    typer.echo(f"built {chosen.id} in {folder}")
+
+
+@app.command()
+def serve(
+    directory: Annotated[Path, typer.Argument(help="A dataset folder, or a folder of them.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8765,
+) -> None:
+    """Serve dataset folders on loopback as the Hub does, read-only.
+
+    Example: zoobench serve ~/zoos --port 8765; then HF_ENDPOINT=http://127.0.0.1:8765 python my_script.py
+    """
+    from . import serve as server
+
+    for hub_id in server.dataset_folders(directory):
+        typer.echo(f"serving {hub_id}")
+    typer.echo(f"use it: HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
+    server.run(directory, port)
+
+
+@app.command()
+def install(directory: Annotated[Path, typer.Argument(help="A dataset folder, or a folder of them.")]) -> None:
+    """Make load_dataset("zoobench/...") work on this machine with no Hub in reach.
+
+    Example: zoobench install ~/zoos/tetris-zoo
+    """
+    from . import install as installer
+    from . import progress
+
+    with progress.spinner("installing"):
+        installed = installer.install(directory)
+    typer.echo(f"now works on this machine:\n{installer.describe(installed)}")
+
+
+@app.command()
+def run(
+    baseline: Annotated[str, typer.Argument(help="Name of an installed predictor.")],
+    zoo: Annotated[str, typer.Option(help="Zoo to train on and predict.")],
+    out: Annotated[Path, typer.Option(help="Predictions file to write (parquet).")],
+    features: Annotated[str | None, typer.Option(help="Feature set: W or stats.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the predictor, where it has one.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="name=value, any other parameter; repeatable.")] = None,
+) -> None:
+    """Train a baseline on a zoo and predict every task of its test split.
+
+    Example: zoobench run gbm --zoo tetris-zoo/seed --features stats --out preds.parquet
+    """
+    from . import progress
+    from .run import run as run_baseline
+    from .zoos import resolve
+
+    parameters = {"features": features, "seed": None if seed is None else str(seed)}
+    for text in param or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ZoobenchError(f"--param takes name=value, not {text!r}")
+        parameters[name] = value
+    given = {name: value for name, value in parameters.items() if value is not None}
+    with progress.spinner(f"{baseline} on {zoo}") as on_step:
+        frame = run_baseline(baseline, resolve(zoo), given, out, on_step)
+    predicted = [name for name in frame.columns if name not in ("zoo", "example_id")]
+    typer.echo(f"wrote {len(frame):,} predictions of {', '.join(predicted)} to {out}")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="Predictions file: parquet, or .csv.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the stamped result here.")] = None,
+) -> None:
+    """Score a predictions file.
+
+    Example: zoobench evaluate --predictions preds.parquet --json result.json
+    """
+    from . import progress, tables
+    from .evaluate import evaluate as score
+    from .manifest import write_atomically
+
+    with progress.spinner("scoring"):
+        result = score(predictions)
+    for part in result.results:
+        OUT.print(tables.result_table(part))
+    if json_file:
+        try:
+            write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())
+        except OSError as error:
+            raise ZoobenchError(f"cannot write {json_file}: {error.strerror or error}") from error
+
+
+class _needs:  # noqa: N801 - reads as a statement
+    """Turn a missing optional library into one line that says which extra has it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library = library
+        self.extra = extra
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ImportError):
+            raise ZoobenchError(f"this needs {error.name}: pip install 'zoobench[{self.extra}]'") from error
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _mount_commands() -> None:
+    """Add the Typer apps of installed packages (leaderboard, quickstart, anyone's)."""
+    for point in sorted(importlib.metadata.entry_points(group=COMMANDS), key=lambda point: point.name):
+        app.add_typer(point.load(), name=point.name)
+
+
+def main() -> None:
+    """Entry point of the ``zoobench`` command."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    _mount_commands()
+    try:
+        app()
+    except ZoobenchError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Where zoos are found: local dataset folders first, then the Hub.
+
+``ZOOBENCH_DATA`` (default: the user's cache folder) holds dataset folders, one per repo. A file that is not there is
+downloaded by ``huggingface_hub``, which keeps its own cache and honours ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``.
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import platformdirs
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import ZoobenchError
+from .layout import Layout
+from .manifest import FILE_NAME as MANIFEST_NAME
+from .manifest import ConfigManifest, read_manifest, sha256_of
+from .zoos import Zoo
+
+DATA_VARIABLE = "ZOOBENCH_DATA"
+
+
+def data_home() -> Path:
+    """The folder of built zoos: ``ZOOBENCH_DATA``, or the user's cache folder."""
+    chosen = os.environ.get(DATA_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("zoobench") / "zoos"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Every column but the weights for one split, and the sha256 of the file they came from."""
+
+    frame: pd.DataFrame
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ZooSplit:
+    """One split of a zoo in memory: ``weights`` (rows, N) float32, and ``labels`` row by row beside them."""
+
+    zoo: Zoo
+    split: str
+    layout: Layout
+    weights: np.ndarray
+    labels: pd.DataFrame
+
+
+class _Folder:
+    """Files of one repo, from a local dataset folder or else from the Hub."""
+
+    def __init__(self, zoo: Zoo, homes: Sequence[Path]) -> None:
+        self.zoo = zoo
+        local = (home / zoo.repo for home in (*homes, data_home()))
+        self.local = next((folder for folder in local if self._has_config(folder)), None)
+
+    def _has_config(self, folder: Path) -> bool:
+        return (folder / MANIFEST_NAME).is_file() and self.zoo.spec.config in read_manifest(folder).configs
+
+    def file(self, path: str) -> Path:
+        if self.local is not None:
+            return self.local / path
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        try:
+            return Path(hf_hub_download(self.zoo.hub_id, path, repo_type="dataset"))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise ZoobenchError(
+                f"zoo {self.zoo.id!r} is neither in {data_home()} nor can {path} be had from the Hub dataset "
+                f"{self.zoo.hub_id!r}; build it: zoobench build {self.zoo.spec.id}"
+                + ("" if self.zoo.scale == "full" else f" --scale {self.zoo.scale}")
+                + f" (or point {DATA_VARIABLE} at the folder that holds it)"
+            ) from error
+
+    def config(self) -> ConfigManifest:
+        folder = self.file(MANIFEST_NAME).parent
+        configs = read_manifest(folder).configs
+        if self.zoo.spec.config not in configs:
+            raise ZoobenchError(
+                f"{folder / MANIFEST_NAME} has no config {self.zoo.spec.config!r}; it has {list(configs)}"
+            )
+        return configs[self.zoo.spec.config]
+
+
+def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
+    """Read the labels of a split, checked against the manifest's sha256.
+
+    Args:
+        zoo: which zoo, at which scale.
+        split: "train", "validation" or "test".
+        homes: folders to search for the repo before ``ZOOBENCH_DATA`` and the Hub.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found, or its labels are not the ones that its manifest describes.
+    """
+    folder = _Folder(zoo, homes)
+    name = f"labels/{zoo.spec.config}/{split}.parquet"
+    recorded = folder.config().file(name)
+    path = folder.file(name)
+    if not path.is_file():
+        raise ZoobenchError(f"no file {path}, although the manifest of {zoo.id} lists it; build or download it again")
+    digest = sha256_of(path)
+    if digest != recorded.sha256:
+        raise ZoobenchError(
+            f"labels {path} have sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…; "
+            f"build or download {zoo.id} again"
+        )
+    return Labels(pq.read_table(path).to_pandas(), digest)
+
+
+def load_split(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> ZooSplit:
+    """Read weights and labels of a split.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found.
+    """
+    folder = _Folder(zoo, homes)
+    config = folder.config()
+    prefix = f"{zoo.spec.config}/{split}-"
+    names = sorted(entry.path for entry in config.files if entry.path.startswith(prefix))
+    table = pa.concat_tables([pq.read_table(folder.file(name)) for name in names])
+    column = table["weights"]
+    matrix = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=True) for chunk in column.chunks])
+    layout = config.weight_layout()
+    return ZooSplit(zoo, split, layout, matrix.reshape(-1, layout.size), table.drop_columns("weights").to_pandas())
+
+
+def built_zoos() -> list[str]:
+    """Ids of the zoos in ``data_home()``, e.g. ``["mnist-zoo-lite/seed", "tetris-zoo/seed"]``."""
+    manifests = (read_manifest(path.parent) for path in sorted(data_home().glob(f"*/{MANIFEST_NAME}")))
+    return [config.zoo for manifest in manifests for config in manifest.configs.values()]

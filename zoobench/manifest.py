@@ -1,0 +1,144 @@
+"""``manifest.json``: what a dataset folder holds, how it was made, and the sha256 of every file.
+
+One manifest per repo, one entry per config. Read from disk it is checked by pydantic; an unknown schema version is
+refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import ZoobenchError
+from .layout import Layout
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """A file of the folder: path relative to it, size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class DroppedRun(_Strict):
+    run_id: str
+    epoch: int
+    reason: str
+
+
+class SplitCount(_Strict):
+    runs: int
+    rows: int
+
+
+class ImagesEntry(_Strict):
+    """The images that the networks were trained on; ``sha256`` covers pixels and labels in canonical order."""
+
+    source: str
+    origin: str
+    train: int
+    test: int
+    sha256: str
+
+
+class ConfigManifest(_Strict):
+    zoo: str
+    scale: str
+    network: list[dict[str, Any]]
+    layout: list[dict[str, Any]]
+    recipe: dict[str, Any]
+    preprocessing: dict[str, float]
+    images: ImagesEntry
+    checkpoints: list[int]
+    runs: int
+    rows: int
+    splits: dict[str, SplitCount]
+    dropped: list[DroppedRun]
+    files: list[FileEntry]
+    versions: dict[str, str]
+    built: str
+
+    def weight_layout(self) -> Layout:
+        return Layout.from_json(self.layout)
+
+    def file(self, path: str) -> FileEntry:
+        """The entry of one file.
+
+        Raises:
+            ZoobenchError: the manifest does not list it.
+        """
+        for entry in self.files:
+            if entry.path == path:
+                return entry
+        raise ZoobenchError(f"the manifest of {self.zoo} lists no file {path!r}")
+
+
+class Manifest(_Strict):
+    schema_version: int
+    repo: str
+    scale: str
+    configs: dict[str, ConfigManifest]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``folder/manifest.json``.
+
+    Raises:
+        ZoobenchError: missing, not JSON, of another schema version, or with unexpected fields.
+    """
+    path = folder / FILE_NAME
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ZoobenchError(f"no {FILE_NAME} in {folder}; a dataset folder made by `zoobench build` has one") from None
+    except (OSError, ValueError) as error:
+        raise ZoobenchError(f"cannot read {path}: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ZoobenchError(f"{path} has schema version {version!r}; this zoobench reads version {SCHEMA_VERSION}")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ZoobenchError(f"{path}: {where}: {first['msg']}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_atomically(folder / FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write through a temporary file in the same folder, fsync, rename: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def file_entry(folder: Path, path: Path) -> FileEntry:
+    return FileEntry(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)

@@ -1,0 +1,92 @@
+"""The interface of predictors, and how they are found.
+
+A predictor is a class with its parameters in ``__init__``, ``fit(train, validation)`` and ``predict(test)``. Any
+installed package offers one by an entry point in the group ``zoobench.baselines``; ``zoobench run NAME`` then finds
+it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from .errors import ZoobenchError, did_you_mean
+from .layout import Layout
+
+ENTRY_POINTS = "zoobench.baselines"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a predictor sees of a split.
+
+    Attributes:
+        weights: (rows, N) float32.
+        layout: which weights form which tensor.
+        runs: run id of each row (rows,), for splitting by run.
+        targets: one float64 column per task; without columns for the test split.
+        bounds: (low, high) of the tasks whose targets have a range.
+    """
+
+    weights: np.ndarray
+    layout: Layout
+    runs: np.ndarray
+    targets: pd.DataFrame
+    bounds: Mapping[str, tuple[float, float]]
+
+
+class Predictor(Protocol):
+    """Learns every task of a zoo from its weights."""
+
+    def fit(self, train: Examples, validation: Examples) -> Predictor:
+        """Learn the columns of ``train.targets``; ``validation`` is for selection and early stopping."""
+        ...
+
+    def predict(self, test: Examples) -> pd.DataFrame:
+        """Predict every learned task: one row per row of ``test``, one column per task."""
+        ...
+
+
+def names() -> list[str]:
+    """Names of all installed predictors."""
+    return sorted(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+def create(name: str, parameters: Mapping[str, str]) -> Predictor:
+    """Make a predictor by entry-point name.
+
+    ``parameters`` are texts from the command line; each is converted to the type of the default it replaces.
+
+    Raises:
+        ZoobenchError: unknown name or parameter, a value of the wrong type, or a library that is not installed.
+    """
+    points = [point for point in importlib.metadata.entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not points:
+        raise ZoobenchError(f"unknown baseline {name!r}{did_you_mean(name, names())}")
+    try:
+        factory = points[0].load()
+    except ImportError as error:
+        raise ZoobenchError(f"baseline {name!r} needs {error.name}: pip install 'zoobench[baselines]'") from error
+    accepted = inspect.signature(factory).parameters
+    arguments: dict[str, Any] = {}
+    for key, text in parameters.items():
+        if key not in accepted:
+            raise ZoobenchError(f"baseline {name!r} has no parameter {key!r}{did_you_mean(key, accepted)}")
+        arguments[key] = _convert(name, key, text, accepted[key].default)
+    return factory(**arguments)
+
+
+def _convert(name: str, key: str, text: str, default: Any) -> Any:
+    kind = type(default)
+    if kind not in (int, float, str):
+        raise ZoobenchError(f"parameter {key!r} of baseline {name!r} cannot be set from the command line")
+    try:
+        return kind(text)
+    except ValueError:
+        raise ZoobenchError(f"parameter {key!r} of baseline {name!r} takes {kind.__name__}, not {text!r}") from None

@@ -1,0 +1,52 @@
+"""Progress displays: bars on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from .build import Progress as BuildProgress
+
+ERRORS = Console(stderr=True)
+
+
+@contextlib.contextmanager
+def build_bar(zoo_id: str) -> Iterator[Callable[[BuildProgress], None]]:
+    """A bar over all epochs of all runs, with runs, epochs and models per second; yields the callback for ``build``."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    started = time.monotonic()
+    with Progress(*columns, console=ERRORS, disable=not ERRORS.is_terminal) as bars:
+        bar = bars.add_task(zoo_id, total=None, state="loading images")
+
+        def update(progress: BuildProgress) -> None:
+            done = progress.runs_done * progress.epochs + progress.runs_in_chunk * progress.epoch
+            speed = done / progress.epochs / (time.monotonic() - started)
+            state = (
+                f"runs {progress.runs_done + progress.runs_in_chunk}/{progress.runs} · "
+                f"epoch {progress.epoch}/{progress.epochs} · {speed:.3g} models/s"
+            )
+            bars.update(bar, total=progress.runs * progress.epochs, completed=done, state=state)
+
+        yield update
+
+
+@contextlib.contextmanager
+def spinner(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with changing text; yields the function that changes it."""
+    if not ERRORS.is_terminal:
+        yield lambda step: None
+        return
+    with ERRORS.status(text) as status:
+        yield lambda step: status.update(f"{text}: {step}")

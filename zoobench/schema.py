@@ -1,0 +1,76 @@
+"""The row: one checkpoint of one run. Column names and types are API.
+
+The weights are a fixed-size list of float32 with non-null items; everything else is a plain column, null where it has
+no meaning for a zoo.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+ID_COLUMNS = (
+    pa.field("example_id", pa.string(), nullable=False),
+    pa.field("run_id", pa.string(), nullable=False),
+    pa.field("config_id", pa.string(), nullable=False),
+    pa.field("fold", pa.int8()),
+    pa.field("epoch", pa.int32(), nullable=False),
+)
+HYPERPARAMETER_COLUMNS = (
+    pa.field("activation", pa.string()),
+    pa.field("init", pa.string()),
+    pa.field("optimizer", pa.string()),
+    pa.field("learning_rate", pa.float64()),
+    pa.field("weight_decay", pa.float64()),
+    pa.field("dropout", pa.float64()),
+    pa.field("train_fraction", pa.float64()),
+    pa.field("init_std", pa.float64()),
+    pa.field("batch_size", pa.int32()),
+    pa.field("seed", pa.int64()),
+)
+OUTCOME_COLUMNS = (
+    pa.field("train_accuracy", pa.float64()),
+    pa.field("test_accuracy", pa.float64()),
+    pa.field("train_loss", pa.float64()),
+    pa.field("test_loss", pa.float64()),
+    pa.field("generalization_gap", pa.float64()),
+    pa.field("f1_class_0", pa.float64()),
+    pa.field("f1_class_1", pa.float64()),
+    pa.field("f1_class_2", pa.float64()),
+    pa.field("f1_class_3", pa.float64()),
+)
+LABELS = pa.schema([*ID_COLUMNS, *HYPERPARAMETER_COLUMNS, *OUTCOME_COLUMNS])
+
+COLUMN_MEANING = {
+    "example_id": "unique in its zoo: `<run_id>/<epoch, three digits>`",
+    "run_id": "one trained network; all its checkpoints are in one split",
+    "config_id": "same hyperparameters, any seed",
+    "fold": "cross-validation fold of a train run; null elsewhere",
+    "epoch": "epochs trained when the checkpoint was taken",
+    "activation": "activation function",
+    "init": "weight initialiser",
+    "optimizer": "optimizer",
+    "learning_rate": "learning rate",
+    "weight_decay": "L2 coefficient",
+    "dropout": "dropout rate",
+    "train_fraction": "share of the training images that the run used",
+    "init_std": "scale of the initialiser, where it has a free one",
+    "batch_size": "images per step",
+    "seed": "fixes initial weights and batch order",
+    "train_accuracy": "accuracy on the run's training images, dropout off",
+    "test_accuracy": "accuracy on the test images",
+    "train_loss": "mean cross-entropy (nats) on the run's training images",
+    "test_loss": "mean cross-entropy (nats) on the test images",
+    "generalization_gap": "train_accuracy - test_accuracy",
+    "f1_class_0": "F1 of class 0 on the test images (Tetris only; likewise 1, 2, 3)",
+    "weights": "the network's `state_dict`, flattened: layer by layer, weight then bias, C order",
+}
+
+
+def rows(weights: int) -> pa.Schema:
+    """The schema of a row with N = ``weights`` weights."""
+    item = pa.field("item", pa.float32(), nullable=False)
+    return LABELS.append(pa.field("weights", pa.list_(item, weights), nullable=False))
+
+
+def example_id(run_id: str, epoch: int) -> str:
+    return f"{run_id}/{epoch:03d}"

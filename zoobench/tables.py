@@ -1,0 +1,67 @@
+"""Results and registries as readable tables."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from . import metrics
+from .layout import layout_of
+from .results import Score, ZooResult
+from .tasks import Task
+from .zoos.spec import ZooSpec
+
+
+def score_text(score: Score) -> str:
+    """``0.912 [0.905, 0.919]``, or a dash where undefined."""
+    if score.value is None:
+        return "–"
+    if score.low is None or score.high is None:
+        return f"{score.value:.4g}"
+    return f"{_number(score.value)} [{_number(score.low)}, {_number(score.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 else f"{value:.2e}" if value else "0"
+
+
+def result_table(result: ZooResult) -> Table:
+    trained = "" if result.trained_on == result.zoo else f", trained on {result.trained_on}"
+    table = Table(
+        title=f"{result.zoo}{trained}: {result.stamp.split} split, {result.runs:,} runs, {result.rows:,} checkpoints",
+        caption=f"{result.stamp.bootstrap['level']:.0%} intervals: bootstrap over runs, "
+        f"{result.stamp.bootstrap['resamples']:.0f} resamples",
+    )
+    table.add_column("task")
+    for metric in metrics.METRICS:
+        table.add_column(f"{metric.label} {'↑' if metric.higher_is_better else '↓'}", justify="right", no_wrap=True)
+    for name, task in result.tasks.items():
+        table.add_row(name, *(score_text(task.scores[metric.name]) for metric in metrics.METRICS))
+    return table
+
+
+def zoo_table(specs: list[tuple[ZooSpec, list[str]]]) -> Table:
+    """Declared zoos, each with the ids that are built on this machine."""
+    table = Table(title="Declared zoos")
+    for column in ("zoo", "also known as", "weights", "runs (paper)", "rows (paper)", "can build", "built here"):
+        table.add_column(column, justify="right" if column in ("weights", "runs (paper)", "rows (paper)") else "left")
+    for spec, built in specs:
+        table.add_row(
+            spec.id,
+            spec.also_known_as,
+            f"{layout_of(spec.network).size:,}",
+            f"{spec.published_runs:,}",
+            f"{spec.published_rows:,}",
+            ", ".join(scale for scale, _ in spec.scales) or "not yet",
+            ", ".join(built) or "-",
+        )
+    return table
+
+
+def task_table(described: list[tuple[Task, list[str]]]) -> Table:
+    """Declared tasks, each with the repos or zoos where it makes sense."""
+    table = Table(title="Tasks")
+    for column in ("task", "target", "unit", "main metric", "paper", "zoos"):
+        table.add_column(column)
+    for task, where in described:
+        table.add_row(task.name, task.description, task.unit, task.main_metric, task.paper, ", ".join(where))
+    return table

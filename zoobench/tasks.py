@@ -1,0 +1,90 @@
+"""Task declarations: what is predicted, from which column, judged by which metric.
+
+A task applies to a zoo where its target varies: outcomes everywhere (F1 of single classes where the zoo stores them),
+hyperparameters where the zoo varies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .errors import ZoobenchError, did_you_mean
+from .zoos.spec import TetrisImages, ZooSpec
+
+TRANSFORMS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"identity": lambda y: y, "log10": np.log10}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One regression target.
+
+    ``version`` is stamped into results and rises when the meaning of a score changes. ``bounds`` is the range that a
+    target can take, where it has one. ``role`` says what kind of column it reads: an outcome of training or a
+    hyperparameter.
+    """
+
+    name: str
+    column: str
+    description: str
+    unit: str
+    paper: str
+    role: str = "outcome"
+    transform: str = "identity"
+    bounds: tuple[float, float] | None = None
+    main_metric: str = "r2"
+    version: int = 1
+
+    def target(self, labels: pd.DataFrame) -> np.ndarray:
+        """The target values, float64 (rows,)."""
+        return TRANSFORMS[self.transform](labels[self.column].to_numpy(dtype=np.float64))
+
+    def applies_to(self, spec: ZooSpec) -> bool:
+        if self.role == "hyperparameter":
+            return self.column in spec.varies
+        if self.role == "class outcome":
+            return isinstance(spec.images, TetrisImages)
+        return True
+
+
+_UNIT = (0.0, 1.0)
+_SCHURHOLT = "Schürholt 2021, sec. 3"
+
+ALL: tuple[Task, ...] = (
+    Task("accuracy", "test_accuracy", "test accuracy", "fraction", "Unterthiner 2020, sec. 2", bounds=_UNIT),
+    Task("generalization_gap", "generalization_gap", "train minus test accuracy", "fraction", _SCHURHOLT),
+    Task("epoch", "epoch", "epochs trained", "epochs", _SCHURHOLT),
+    *(
+        Task(
+            f"f1_class_{k}", f"f1_class_{k}", f"F1 of class {k}", "fraction", _SCHURHOLT, "class outcome", bounds=_UNIT
+        )
+        for k in range(4)
+    ),
+    Task("learning_rate", "learning_rate", "learning rate", "1", _SCHURHOLT, "hyperparameter"),
+    Task("log10_learning_rate", "learning_rate", "log10 learning rate", "decades", "-", "hyperparameter", "log10"),
+    Task("weight_decay", "weight_decay", "L2 coefficient", "1", _SCHURHOLT, "hyperparameter"),
+    Task("log10_weight_decay", "weight_decay", "log10 L2 coefficient", "decades", "-", "hyperparameter", "log10"),
+    Task("dropout", "dropout", "dropout rate", "fraction", _SCHURHOLT, "hyperparameter", bounds=_UNIT),
+    Task("train_fraction", "train_fraction", "share of training images", "fraction", _SCHURHOLT, "hyperparameter"),
+    Task("init_std", "init_std", "scale of the initialiser", "1", "-", "hyperparameter"),
+)
+BY_NAME: Mapping[str, Task] = {task.name: task for task in ALL}
+
+
+def tasks_of(spec: ZooSpec) -> tuple[Task, ...]:
+    """The tasks that make sense on a zoo."""
+    return tuple(task for task in ALL if task.applies_to(spec))
+
+
+def get(name: str) -> Task:
+    """Look a task up by name.
+
+    Raises:
+        ZoobenchError: unknown name.
+    """
+    if name not in BY_NAME:
+        raise ZoobenchError(f"unknown task {name!r}{did_you_mean(name, BY_NAME)}")
+    return BY_NAME[name]

@@ -1,0 +1,204 @@
+"""The vocabulary in which zoos are declared: images, networks, hyperparameters, scales, splits.
+
+Frozen dataclasses only. What is done with them lives above: ``layout`` counts parameters, ``images`` loads pixels,
+``runs`` enumerates runs, ``population`` trains them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HubImages:
+    """A labelled image data set on the Hub.
+
+    ``folder`` is its name inside a folder given by ``--images`` / ``ZOOBENCH_IMAGES``.
+    """
+
+    folder: str
+    hub_id: str
+    image_column: str
+    classes: int
+    hub_config: str | None = None
+    label_column: str = "label"
+
+
+@dataclass(frozen=True)
+class TetrisImages:
+    """Drawn 4x4 grey images, one fixed tetromino per class on a plain background, plus grey noise.
+
+    A pixel is ``background + contrast * [cell in shape] + noise``, noise ~ N(0, ``noise_std``), clipped to [0, 1] and
+    rounded to 8 bits. ``shapes`` maps a class name to its (row, column) cells. The draw is fixed by ``seed``.
+    """
+
+    shapes: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    background: float
+    contrast: float
+    noise_std: float
+    train_per_class: int
+    test_per_class: int
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        return "tetris"
+
+    @property
+    def classes(self) -> int:
+        return len(self.shapes)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Pixels to network input: grey by channel mean, scaled to [0, 1], then ``(x - mean) / std``."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Linear:
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Square 2-D convolution without padding."""
+
+    name: str
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    size: int
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The run's own activation function (a hyperparameter)."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout at the run's own rate (a hyperparameter)."""
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """Mean over all positions: (channels, height, width) -> (channels,)."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """(channels, height, width) -> (channels * height * width,), C order."""
+
+
+Layer = Linear | Conv | MaxPool | Activation | Dropout | GlobalAveragePool | Flatten
+
+
+@dataclass(frozen=True)
+class Network:
+    description: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What one run was trained with, apart from its seed. The field names are row columns.
+
+    ``init_std`` is ``None`` where the initialiser has no free scale. ``weight_decay`` is the L2 coefficient.
+    """
+
+    activation: str
+    init: str
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+    train_fraction: float
+    init_std: float | None
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class SeedSweep:
+    """One configuration, seeds 1 ... runs: the seed is the only difference between runs."""
+
+    fixed: Hyperparameters
+    initial_bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is trained, and by which recipe.
+
+    ``checkpoints`` are the stored epochs; 0 would be the untrained network. ``train_images`` / ``test_images``: how
+    many images of the source are used, ``None`` for all. ``chunk``: runs that are trained together.
+    """
+
+    recipe: SeedSweep
+    runs: int
+    checkpoints: tuple[int, ...]
+    chunk: int
+    train_images: int | None = None
+    test_images: int | None = None
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Fractions of runs in each split; ``folds`` > 0 also numbers train runs for cross-validation."""
+
+    train: float
+    validation: float
+    test: float
+    folds: int = 0
+
+
+@dataclass(frozen=True)
+class Paper:
+    key: str
+    title: str
+    authors: str
+    year: int
+    venue: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ZooSpec:
+    """One dataset config: everything that is known about a zoo before it is built.
+
+    ``published_runs``, ``published_checkpoints`` and ``published_rows`` are the size in the paper or its release, where
+    rows of crashed runs may be missing. ``varies`` lists the hyperparameter columns that differ between runs.
+    ``scales`` is empty while this version cannot train the zoo.
+    """
+
+    repo: str
+    config: str
+    images: HubImages | TetrisImages
+    preprocessing: Preprocessing
+    network: Network
+    published_runs: int
+    published_checkpoints: tuple[int, ...]
+    published_rows: int
+    varies: tuple[str, ...]
+    splits: Splits
+    paper: Paper
+    summary: str
+    also_known_as: str = ""
+    default: bool = False
+    scales: tuple[tuple[str, Scale], ...] = ()
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``repo/config``, without a scale suffix."""
+        return f"{self.repo}/{self.config}"
