@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 app = typer.Typer(help="Score submissions and show the ranking.", no_args_is_help=True)
 
@@ -51,8 +50,10 @@ def show(directory: Directory = Path("leaderboard")) -> None:
 
     Example: zoobench leaderboard show --dir leaderboard
     """
+    from zoobench.tables import console
+
     from .ranking import board_table, boards
     from .score import read_entries
 
     for board in boards(read_entries(directory)):
-        Console().print(board_table(board))
+        console().print(board_table(board))

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 import yaml
-from rich.console import Console
 
 from zoobench import hub, progress
 from zoobench.errors import ZoobenchError
+from zoobench.tables import console
 from zoobench.zoos import Zoo, resolve
 
 from .submission import FILE_NAME
@@ -62,7 +62,7 @@ def quickstart(
     page = board / "index.html"
     write_page(entries, page)
     for listed in boards(entries):
-        Console(width=None if Console().is_terminal else 160).print(board_table(listed))
+        console().print(board_table(listed))
     example = board / "submissions" / ENTRIES[-1][0] / f"{zoo.id}.parquet"
     typer.echo(
         f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from . import __version__
 from .errors import ZoobenchError
@@ -23,7 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-OUT = Console()
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -54,7 +53,7 @@ def zoos(as_json: JsonFlag = False) -> None:
     built = hub.built_zoos()
     here = [(spec, [zoo.id for scale in SCALES if (zoo := Zoo(spec, scale)).id in built]) for spec in ALL]
     if not as_json:
-        OUT.print(tables.zoo_table(here))
+        tables.console().print(tables.zoo_table(here))
         return
     _print_json(
         [
@@ -102,7 +101,7 @@ def tasks(as_json: JsonFlag = False) -> None:
         )
         return
     short = [(task, ["all"] if len(where) == len(ALL_ZOOS) else where) for task, where in described]
-    OUT.print(tables.task_table(short))
+    tables.console().print(tables.task_table(short))
 
 
 @app.command()
@@ -206,7 +205,7 @@ def evaluate(
     with progress.spinner("scoring"):
         result = score(predictions)
     for part in result.results:
-        OUT.print(tables.result_table(part))
+        tables.console().print(tables.result_table(part))
     if json_file:
         try:
             write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())
@@ -233,6 +232,7 @@ def _print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
+@functools.cache
 def _mount_commands() -> None:
     """Add the Typer apps of installed packages (leaderboard, quickstart, anyone's)."""
     for point in sorted(importlib.metadata.entry_points(group=COMMANDS), key=lambda point: point.name):
@@ -251,7 +251,3 @@ def main() -> None:
     except ZoobenchError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

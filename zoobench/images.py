@@ -70,6 +70,8 @@ def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[n
         raise ZoobenchError(
             f"images {source.folder!r} lack the column {sorted(missing)[0]!r}; found {table.column_names}"
         )
+    # Parquet files written without the metadata of `datasets` hold images as plain structs of bytes.
+    table = table.cast_column(source.image_column, datasets.Image())
     levels = np.stack([np.asarray(image, dtype=np.float32) for image in table[source.image_column]]) / 255
     if levels.ndim == 4:
         levels = levels.mean(axis=3, dtype=np.float32)

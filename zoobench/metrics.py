@@ -51,8 +51,11 @@ def r2(sample: Sample, counts: np.ndarray) -> np.ndarray:
     centred = sample.target - sample.target.mean()
     error = counts @ sample.sum_by_run((sample.target - sample.prediction) ** 2)
     rows = counts @ sample.sum_by_run(np.ones_like(centred))
-    total = counts @ sample.sum_by_run(centred**2) - (counts @ sample.sum_by_run(centred)) ** 2 / rows
-    constant = total <= 1e-12 * (counts @ sample.sum_by_run(sample.target**2))
+    squares = counts @ sample.sum_by_run(centred**2)
+    total = squares - (counts @ sample.sum_by_run(centred)) ** 2 / rows
+    # What rounding leaves of a sum of squares that is zero: of the subtraction here, and of the centring above.
+    rounding = 1e-12 * squares + rows * (1e-15 * np.abs(sample.target).max()) ** 2
+    constant = total <= rounding
     return np.where(constant, np.nan, 1 - error / np.where(constant, 1, total))
 
 

@@ -20,10 +20,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from . import tasks, zoos
-from .errors import ZoobenchError, did_you_mean
+from .errors import ZoobenchError, closest, did_you_mean
 from .zoos import Zoo
 
 _ID_COLUMNS = ("zoo", "example_id", "trained_on")
+_PANDAS_INDEX = "__index_level_"
 _SHOWN = 5
 
 
@@ -67,9 +68,11 @@ def read_predictions(path: Path) -> Predictions:
         raise ZoobenchError(f"{path} has no rows; predict every example of the test split")
     task_names = tuple(name for name in table.column_names if name in tasks.BY_NAME)
     for name in table.column_names:
-        if name not in task_names and name not in _ID_COLUMNS:
-            message = f"{path}: column {name!r} is not a task and is ignored{did_you_mean(name, tasks.BY_NAME)}"
-            warnings.warn(message, UnknownColumnWarning, stacklevel=2)
+        if name in task_names or name in _ID_COLUMNS or name.startswith(_PANDAS_INDEX):
+            continue
+        meant = closest(name, tasks.BY_NAME)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        warnings.warn(f"{path}: column {name!r} is not a task and is ignored{hint}", UnknownColumnWarning, stacklevel=2)
     columns: dict[str, object] = {name: _ids(path, table, name) for name in ("zoo", "example_id")}
     columns["trained_on"] = _ids(path, table, "trained_on") if "trained_on" in table.column_names else columns["zoo"]
     for name in task_names:

@@ -98,7 +98,8 @@ class _Repo:
 
 
 def _not_found(code: str, message: str) -> HTTPException:
-    return HTTPException(404, message, {"X-Error-Code": code, "X-Error-Message": message})
+    # ascii() escapes what a requested name may smuggle into a header.
+    return HTTPException(404, message, {"X-Error-Code": code, "X-Error-Message": ascii(message)[1:-1]})
 
 
 def _directory_entry(name: str) -> dict[str, object]:
@@ -146,7 +147,7 @@ class _Hub:
         prefix = f"{under}/" if under else ""
         below = [entry for entry in entries if str(entry["path"]).startswith(prefix)]
         if under and not below:
-            raise _not_found("EntryNotFound", f"{under} does not exist in {repo.repo_id}")
+            raise _not_found("EntryNotFound", f"{under!r} does not exist in {repo.repo_id}")
         if not recursive:
             below = [entry for entry in below if "/" not in str(entry["path"])[len(prefix) :]]
         return JSONResponse(below)
@@ -170,7 +171,7 @@ class _Hub:
         path = next((path for path in repo.files() if repo.name(path) == name), None)
         headers = {"X-Repo-Commit": revision}
         if path is None:
-            missing = _not_found("EntryNotFound", f"{name} does not exist in {repo.repo_id}")
+            missing = _not_found("EntryNotFound", f"{name!r} does not exist in {repo.repo_id}")
             missing.headers = {**(missing.headers or {}), **headers}
             raise missing
         status = path.stat()

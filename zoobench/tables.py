@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
 
 from . import metrics
@@ -9,6 +10,12 @@ from .layout import layout_of
 from .results import Score, ZooResult
 from .tasks import Task
 from .zoos.spec import ZooSpec
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for every table where there is none."""
+    output = Console()
+    return output if output.is_terminal else Console(width=200)
 
 
 def score_text(score: Score) -> str:

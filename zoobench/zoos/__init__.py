@@ -86,6 +86,7 @@ def resolve(name: str, scale: str | None = None) -> Zoo:
     spec = _BY_ID.get(f"{repo}/{config}")
     if spec is None:
         options = [other.id for other in _REPOS[repo]]
-        problem = f"unknown zoo {name!r}" if config else f"zoo {name!r} has no default config"
-        raise ZoobenchError(f"{problem}{did_you_mean(f'{repo}/{config}', options)}")
+        if not config:
+            raise ZoobenchError(f"zoo {name!r} has no default config; choose from: {', '.join(options)}")
+        raise ZoobenchError(f"unknown zoo {name!r}{did_you_mean(f'{repo}/{config}', options)}")
     return Zoo(spec, named_scale or scale or "full")

@@ -1,0 +1,25 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from zoobench.layout import layout_of
+from zoobench.predictor import Examples
+from zoobench.zoos import resolve
+
+
+@pytest.fixture
+def splits():
+    """Train, validation and test rows of random Tetris-sized weights with a linear and a squashed target."""
+    rng = np.random.default_rng(0)
+    layout = layout_of(resolve("tetris-zoo").spec.network)
+    direction = rng.normal(size=100) / 10
+
+    def split(rows):
+        weights = rng.normal(size=(rows, 100)).astype(np.float32)
+        score = weights @ direction
+        targets = pd.DataFrame(
+            {"epoch": 40 + 10 * score + rng.normal(size=rows), "accuracy": 1 / (1 + np.exp(-3 * score))}
+        )
+        return Examples(weights, layout, np.array([f"r{i}" for i in range(rows)]), targets, {"accuracy": (0.0, 1.0)})
+
+    return split(600), split(200), split(200)

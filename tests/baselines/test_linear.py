@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+
+from zoobench_baselines.linear import LinearPredictor
+
+
+def test_the_probe_is_scikit_learns_ridge_at_the_strength_that_validates_best(splits):
+    train, validation, test = splits
+    fitted = LinearPredictor(features="W").fit(train, validation)
+    scaled = [(s.weights - train.weights.mean(0)) / train.weights.std(0) for s in splits]
+    for task in ("epoch", "accuracy"):
+        models = {a: Ridge(alpha=a).fit(scaled[0], train.targets[task]) for a in 10.0 ** np.arange(-5, 4)}
+        best = max(models, key=lambda a: r2_score(validation.targets[task], models[a].predict(scaled[1])))
+        assert fitted.alphas_[task] == pytest.approx(best)
+        np.testing.assert_allclose(fitted.predict(test)[task], models[best].predict(scaled[2]), rtol=1e-3, atol=1e-3)
+
+
+def test_the_logit_link_fits_a_squashed_target_that_the_identity_cannot(splits):
+    train, validation, test = splits
+    scores = {
+        link: r2_score(
+            test.targets["accuracy"], LinearPredictor("W", link=link).fit(train, validation).predict(test)["accuracy"]
+        )
+        for link in ("identity", "logit")
+    }
+    assert scores["logit"] > 0.99
+    assert scores["identity"] < 0.97
+
+
+def test_the_logit_link_stays_in_the_unit_interval_and_leaves_unbounded_tasks_alone(splits):
+    train, validation, test = splits
+    logit = LinearPredictor("W", link="logit").fit(train, validation).predict(test)
+    identity = LinearPredictor("W").fit(train, validation).predict(test)
+    assert logit["accuracy"].between(0, 1).all()
+    assert np.array_equal(logit["epoch"], identity["epoch"])
+    assert logit["epoch"].max() > 1
+
+
+def test_more_features_than_rows_still_have_a_solution(splits):
+    train, validation, test = splits
+    few = type(train)(train.weights[:30], train.layout, train.runs[:30], train.targets[:30], train.bounds)
+    predicted = LinearPredictor("W").fit(few, validation).predict(test)
+    assert np.isfinite(predicted.to_numpy()).all()

@@ -1,0 +1,128 @@
+"""Shared parts: the command line in-process, images, and zoos built once per test session."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from zoobench import cli
+from zoobench.build import build
+from zoobench.images import Images, load_images
+from zoobench.zoos import Zoo, resolve
+
+SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared" / "images"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+CommandLine = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests see neither the user's zoos nor the network."""
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path_factory.getbasetemp() / "no-zoos"))
+    monkeypatch.delenv("ZOOBENCH_IMAGES", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def zoobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Run the command line in this process: ``zoobench("evaluate", "--predictions", path)``."""
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["zoobench", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        code = stop.value.code
+        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def images_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of image data sets: the real ones beside the checkout, or scikit-learn's digits in MNIST's place."""
+    if SHARED_IMAGES.is_dir():
+        return SHARED_IMAGES
+    return write_digits(tmp_path_factory.mktemp("images"))
+
+
+def write_digits(folder: Path) -> Path:
+    """Lay scikit-learn's 8x8 digits out as MNIST: 28x28 PNGs in parquet, columns ``image`` and ``label``."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = []
+    for image, label in zip(digits.images, digits.target, strict=True):
+        encoded = io.BytesIO()
+        Image.fromarray((image * 15.9375).astype(np.uint8)).resize((28, 28)).save(encoded, "PNG")
+        rows.append({"image": {"bytes": encoded.getvalue(), "path": None}, "label": int(label)})
+    (folder / "mnist").mkdir(parents=True)
+    for part, chosen in (("train", rows[:1300]), ("test", rows[1300:])):
+        pq.write_table(pa.Table.from_pylist(chosen), folder / "mnist" / f"{part}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tetris_images() -> Images:
+    zoo = resolve("tetris-zoo/seed")
+    return load_images(zoo.spec, zoo.size)
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data home that holds ``tetris-zoo-tiny/seed``."""
+    home = tmp_path_factory.mktemp("tiny-home")
+    build(resolve("tetris-zoo-tiny/seed"), home)
+    return home
+
+
+@pytest.fixture
+def tiny(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """The zoo ``tetris-zoo-tiny/seed``, found through ``ZOOBENCH_DATA``."""
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tiny_home))
+    return resolve("tetris-zoo-tiny/seed")
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """The folders of one real ``zoobench quickstart`` run and what it printed."""
+
+    data: Path
+    hub_cache: Path
+    out: Path
+    printed: str
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "ZOOBENCH_"))}
+        return kept | {"ZOOBENCH_DATA": str(self.data), "HF_HOME": str(self.hub_cache)} | more
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstart]:
+    """Run ``zoobench quickstart`` once, in a process of its own: the Tetris zoo at full scale and four baselines."""
+    root = tmp_path_factory.mktemp("quickstart")
+    run = Quickstart(root / "data", root / "hf", root / "out", "")
+    command = [sys.executable, "-m", "zoobench", "quickstart", "--out", str(run.out)]
+    done = subprocess.run(command, env=run.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    yield Quickstart(run.data, run.hub_cache, run.out, done.stdout)

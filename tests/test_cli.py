@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+from zoobench.zoos import ALL
+
+VERBS = [
+    ["zoos"],
+    ["tasks"],
+    ["build"],
+    ["serve"],
+    ["install"],
+    ["run"],
+    ["evaluate"],
+    ["quickstart"],
+    ["leaderboard", "score"],
+    ["leaderboard", "page"],
+    ["leaderboard", "show"],
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_has_help_with_an_example(zoobench, verb):
+    outcome = zoobench(*verb, "--help")
+    assert outcome.code == 0
+    assert f"Example: zoobench {' '.join(verb)}" in " ".join(outcome.out.split())
+
+
+def test_zoos_lists_all_sixteen_with_what_is_built(zoobench, tiny):
+    outcome = zoobench("zoos", "--json")
+    listed = {entry["zoo"]: entry for entry in json.loads(outcome.out)}
+    assert list(listed) == [spec.id for spec in ALL]
+    assert listed["tetris-zoo/seed"]["built_here"] == ["tetris-zoo-tiny/seed"]
+    assert listed["tetris-zoo/seed"]["scales"] == {"full": 1000, "lite": 200, "tiny": 40}
+    assert listed["cnn-zoo-2/usps"]["scales"] == {}
+    assert listed["mnist-zoo/hyp-1-fix-seed"]["published_rows"] == 57_600
+    table = zoobench("zoos").out
+    assert all(spec.id in table for spec in ALL)
+    assert "75,146" in table
+
+
+def test_tasks_say_where_they_make_sense(zoobench):
+    listed = {entry["task"]: entry for entry in json.loads(zoobench("tasks", "--json").out)}
+    assert listed["f1_class_0"]["zoos"] == ["tetris-zoo/seed", "tetris-zoo/hyp"]
+    assert "tetris-zoo/seed" not in listed["learning_rate"]["zoos"]
+    assert len(listed["accuracy"]["zoos"]) == 16
+    assert "accuracy" in zoobench("tasks").out
+
+
+@pytest.mark.parametrize("arguments", [["evalute"], ["build"], ["run", "gbm"], ["zoos", "--jsn"]])
+def test_a_wrong_command_line_ends_with_code_2(zoobench, arguments):
+    outcome = zoobench(*arguments)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+
+
+def test_the_version_is_printed(zoobench):
+    assert zoobench("--version").out == "zoobench 0.1.0\n"

@@ -1,0 +1,48 @@
+"""The house: which room may import which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(path for room in ("zoobench", "baselines", "leaderboard") for path in (ROOT / room).rglob("*.py"))
+
+
+def imported(path):
+    """Top-level names that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    above = {
+        "zoobench": {"baselines", "leaderboard", "zoobench_baselines", "zoobench_leaderboard"},
+        "baselines": {"leaderboard", "zoobench_leaderboard"},
+        "leaderboard": {"baselines", "zoobench_baselines"},
+    }[path.relative_to(ROOT).parts[0]]
+    assert not above & set(imported(path))
+
+
+def test_declarations_import_declarations_only():
+    for path in (ROOT / "zoobench" / "zoos").glob("*.py"):
+        assert set(imported(path)) <= {"__future__", "dataclasses"}
+
+
+@pytest.mark.parametrize(
+    "modules",
+    ["zoobench.evaluate", "zoobench.cli", "zoobench_leaderboard.score", "zoobench_leaderboard.page", "zoobench.hub"],
+)
+def test_scoring_needs_no_heavy_library(modules):
+    code = (
+        f"import sys, {modules}; "
+        "print([m for m in ('torch', 'transformers', 'sklearn', 'scipy', 'lightgbm', 'datasets', 'ray') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

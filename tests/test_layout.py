@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from zoobench.layout import Layout, layout_of
+from zoobench.nets import module
+from zoobench.zoos import ALL
+
+PARAMETERS = {"small-cnn-zoo": 4970, "cnn-zoo-2": 75146, "tetris-zoo": 100, "mnist-zoo": 2464}
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)
+def test_layout_is_the_state_dict_of_the_pytorch_network(spec):
+    state = module(spec.network, "tanh").state_dict()
+    layout = layout_of(spec.network)
+    assert [(t.name, t.shape) for t in layout.tensors] == [(name, tuple(value.shape)) for name, value in state.items()]
+    assert layout.size == sum(value.numel() for value in state.values()) == PARAMETERS[spec.repo]
+
+
+@pytest.mark.parametrize("spec", ALL[::4], ids=lambda spec: spec.id)
+def test_offsets_follow_without_gaps(spec):
+    end = 0
+    for tensor in layout_of(spec.network).tensors:
+        assert tensor.offset == end
+        end += tensor.size
+
+
+def test_unflatten_gives_named_views_in_c_order():
+    layout = Layout.from_json([{"name": "w", "shape": [2, 3], "offset": 0}, {"name": "b", "shape": [2], "offset": 6}])
+    tensors = layout.unflatten(np.arange(16.0).reshape(2, 8))
+    assert tensors["w"].tolist() == [[[0, 1, 2], [3, 4, 5]], [[8, 9, 10], [11, 12, 13]]]
+    assert tensors["b"].tolist() == [[6, 7], [14, 15]]
+
+
+def test_json_round_trip_keeps_the_layout():
+    layout = layout_of(ALL[0].network)
+    assert Layout.from_json(layout.to_json()) == layout
+
+
+def test_a_row_of_another_width_is_refused():
+    with pytest.raises(ValueError, match="99 columns, the layout has 100"):
+        layout_of(ALL[8].network).unflatten(np.zeros((1, 99)))

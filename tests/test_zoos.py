@@ -1,0 +1,70 @@
+import pytest
+
+from zoobench.errors import ZoobenchError
+from zoobench.zoos import ALL, resolve
+from zoobench.zoos.spec import Conv, Linear
+
+IDS = """
+small-cnn-zoo/mnist small-cnn-zoo/fashion_mnist small-cnn-zoo/cifar10 small-cnn-zoo/svhn
+cnn-zoo-2/cifar10 cnn-zoo-2/mnist cnn-zoo-2/fashion_mnist cnn-zoo-2/usps
+tetris-zoo/seed tetris-zoo/hyp
+mnist-zoo/seed mnist-zoo/fashion-seed mnist-zoo/hyp-1-fix-seed mnist-zoo/hyp-1-rand-seed
+mnist-zoo/hyp-5-fix-seed mnist-zoo/hyp-5-rand-seed
+""".split()
+
+
+def test_the_sixteen_configs_of_the_design_are_declared():
+    assert [spec.id for spec in ALL] == IDS
+
+
+def test_at_most_one_default_per_repo():
+    assert [spec.id for spec in ALL if spec.default] == ["cnn-zoo-2/cifar10", "tetris-zoo/seed", "mnist-zoo/seed"]
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)
+def test_split_fractions_sum_to_one(spec):
+    assert spec.splits.train + spec.splits.validation + spec.splits.test == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)
+def test_the_last_layer_has_one_output_per_class(spec):
+    last = [layer for layer in spec.network.layers if isinstance(layer, Conv | Linear)][-1]
+    assert last.outputs == spec.images.classes
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "expected"),
+    [
+        ("tetris-zoo/seed", None, "tetris-zoo/seed"),
+        ("tetris-zoo", None, "tetris-zoo/seed"),
+        ("zoobench/tetris-zoo", None, "tetris-zoo/seed"),
+        ("mnist-zoo/seed", "lite", "mnist-zoo-lite/seed"),
+        ("mnist-zoo-lite/seed", None, "mnist-zoo-lite/seed"),
+        ("mnist-zoo-lite", "lite", "mnist-zoo-lite/seed"),
+        ("cnn-zoo-2-tiny", None, "cnn-zoo-2-tiny/cifar10"),
+    ],
+)
+def test_a_name_and_a_scale_resolve_to_one_zoo(name, scale, expected):
+    assert resolve(name, scale).id == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "message"),
+    [
+        ("cnn-zoo2/mnist", None, "unknown zoo 'cnn-zoo2/mnist'; did you mean 'cnn-zoo-2/mnist'?"),
+        ("tetris-zoo/sed", None, "unknown zoo 'tetris-zoo/sed'; did you mean 'tetris-zoo/seed'?"),
+        ("tetris", None, "unknown zoo 'tetris'; did you mean 'tetris-zoo'?"),
+        ("tetris-zoo/seed", "lit", "unknown scale 'lit'; did you mean 'lite'?"),
+        ("mnist-zoo-lite/seed", "tiny", "zoo 'mnist-zoo-lite/seed' is at scale 'lite', but scale 'tiny' was asked for"),
+        ("small-cnn-zoo", None, "zoo 'small-cnn-zoo' has no default config; choose from: "),
+    ],
+)
+def test_a_wrong_name_says_what_would_be_right(name, scale, message):
+    with pytest.raises(ZoobenchError) as error:
+        resolve(name, scale)
+    assert message in str(error.value)
+
+
+def test_a_zoo_that_cannot_be_built_says_so_and_which_can():
+    with pytest.raises(ZoobenchError, match="'cnn-zoo-2/mnist' is declared but cannot be built by this version"):
+        _ = resolve("cnn-zoo-2/mnist").size

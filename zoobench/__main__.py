@@ -1,0 +1,5 @@
+"""``python -m zoobench``: the command line."""
+
+from .cli import main
+
+main()
