@@ -38,7 +38,7 @@ browser:
 	  echo "no Chromium here and no way to install one: the browser tests will be skipped"
 
 bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
-	$(BIN)/python benchmarks/population.py
+	$(BIN)/python benchmarks/population.py --seconds 4
 
 pin:  ## Write constraints.txt anew from the newest versions.
 	$(PYTHON) -m venv build/constraints

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from zoobench import zoos
 from zoobench.results import ZooResult
-from zoobench.tables import score_text
+from zoobench.tables import number
 from zoobench.tasks import tasks_of
 
 from .score import Entry
@@ -74,19 +75,27 @@ def _board(group: list[tuple[Entry, ZooResult]]) -> Board:
 
 
 def board_table(board: Board) -> Table:
-    """A board for the terminal: main metric with its interval per task."""
-    table = Table(title=f"{board.zoo}, protocol {board.protocol}, labels {board.labels_sha256[:8]}: R² per task")
+    """A board for the terminal: the value of each task's main metric; the page adds the intervals."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        title=f"{board.zoo}, protocol {board.protocol}, labels {board.labels_sha256[:8]}: R² on the test split",
+    )
     table.add_column("#", justify="right")
     table.add_column("submission", no_wrap=True)
     table.add_column("mean", justify="right")
     for task in board.tasks:
-        table.add_column(task, justify="right")
+        table.add_column(task.replace("_", "\n"), justify="right", min_width=5, overflow="fold")
     for row in board.rows:
-        cells = []
-        for task in board.tasks:
-            result = row.result.tasks.get(task)
-            text = score_text(result.scores[result.main_metric]) if result else "–"
-            cells.append(text.replace(" ", "\n", 1))
-        mean = "partial" if row.mean is None else f"{row.mean:.3f}"
-        table.add_row(str(row.rank or "–"), row.entry.name, mean, *cells)
+        mean = "partial" if row.mean is None else number(row.mean)
+        table.add_row(
+            str(row.rank or "–"), row.entry.name, mean, *(_main_value(row.result, task) for task in board.tasks)
+        )
     return table
+
+
+def _main_value(result: ZooResult, task: str) -> str:
+    scored = result.tasks.get(task)
+    value = scored.scores[scored.main_metric].value if scored else None
+    return "–" if value is None else number(value)

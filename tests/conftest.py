@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,11 +118,11 @@ class Quickstart:
 
 
 @pytest.fixture(scope="session")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstart]:
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
     """Run ``zoobench quickstart`` once, in a process of its own: the Tetris zoo at full scale and four baselines."""
     root = tmp_path_factory.mktemp("quickstart")
     run = Quickstart(root / "data", root / "hf", root / "out", "")
     command = [sys.executable, "-m", "zoobench", "quickstart", "--out", str(run.out)]
     done = subprocess.run(command, env=run.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    yield Quickstart(run.data, run.hub_cache, run.out, done.stdout)
+    return Quickstart(run.data, run.hub_cache, run.out, done.stdout)

@@ -167,7 +167,8 @@ sys.modules["zoobench"] = None  # importing it would fail
 from datasets import load_dataset
 zoo = load_dataset(sys.argv[1], "seed")
 row = zoo["test"].with_format("numpy")[0]
-print(json.dumps({"rows": zoo.num_rows, "id": row["example_id"], "shape": row["weights"].shape, "type": str(row["weights"].dtype)}))
+weights = row["weights"]
+print(json.dumps({"rows": zoo.num_rows, "shape": weights.shape, "type": str(weights.dtype)}))
 """
     environment = {"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path), "HF_DATASETS_OFFLINE": "1"}
     command = [sys.executable, "-c", code, str(tiny_home / "tetris-zoo-tiny")]

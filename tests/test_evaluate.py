@@ -110,8 +110,8 @@ import sys
 from pathlib import Path
 from zoobench.evaluate import evaluate
 evaluate(Path({str(predictions)!r}))
-heavy = sorted(name for name in ("torch", "transformers", "sklearn", "lightgbm", "scipy", "datasets") if name in sys.modules)
-print(heavy)
+heavy = ("torch", "transformers", "sklearn", "lightgbm", "scipy", "datasets")
+print([name for name in heavy if name in sys.modules])
 """
     environment = {"PATH": "/usr/bin:/bin", "ZOOBENCH_DATA": str(tiny_home)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

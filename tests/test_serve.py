@@ -42,7 +42,8 @@ def test_load_dataset_by_its_hub_name_gives_the_stored_rows(endpoint, tmp_path, 
 import json
 from datasets import load_dataset
 zoo = load_dataset("zoobench/tetris-zoo-tiny")
-print(json.dumps({split: [zoo[split].num_rows, zoo[split][3]["example_id"], zoo[split][3]["weights"]] for split in zoo}))
+rows = {split: zoo[split][3] for split in zoo}
+print(json.dumps({split: [zoo[split].num_rows, row["example_id"], row["weights"]] for split, row in rows.items()}))
 """
     loaded = client(code, endpoint, tmp_path)
     for split, (count, example, weights) in loaded.items():
@@ -65,16 +66,17 @@ print(json.dumps([[row["example_id"], len(row["weights"])] for row in zoo["test"
 
 def test_huggingface_hub_downloads_lists_and_reports_what_is_missing(endpoint, tmp_path):
     code = """
-import hashlib, json
+import hashlib, json, os
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 api, repo = HfApi(), "zoobench/tetris-zoo-tiny"
 seen = {"sha": api.dataset_info(repo).sha, "files": api.list_repo_files(repo, repo_type="dataset")}
 seen["tree"] = [entry.path for entry in api.list_repo_tree(repo, "labels", repo_type="dataset", recursive=True)]
-seen["info"] = [[e.path, e.lfs.sha256] for e in api.get_paths_info(repo, ["seed/test-00000-of-00001.parquet"], repo_type="dataset")]
+infos = api.get_paths_info(repo, ["seed/test-00000-of-00001.parquet"], repo_type="dataset")
+seen["info"] = [[info.path, info.lfs.sha256] for info in infos]
 path = hf_hub_download(repo, "labels/seed/test.parquet", repo_type="dataset")
 seen["labels"] = hashlib.sha256(open(path, "rb").read()).hexdigest()
-seen["snapshot"] = sorted(p.name for p in __import__("pathlib").Path(snapshot_download(repo, repo_type="dataset")).iterdir())
+seen["snapshot"] = sorted(os.listdir(snapshot_download(repo, repo_type="dataset")))
 for name, call in {
     "entry": lambda: hf_hub_download(repo, "nothing.txt", repo_type="dataset"),
     "repo": lambda: api.dataset_info("zoobench/nothing"),

@@ -7,9 +7,9 @@ from zoobench.splits import SPLITS, fold_of, split_of
 from zoobench.zoos import ALL, resolve
 
 SEED = resolve("tetris-zoo/seed").spec
-PINNED_SPLITS = "tr tr tr tr tr te va tr tr tr va tr".split()
+PINNED_SPLITS = ["tr", "tr", "tr", "tr", "tr", "te", "va", "tr", "tr", "tr", "va", "tr"]
 PINNED_FOLDS = [0, 0, 1, 2, 1, None, None, 1, 0, 2, None, 1]
-PINNED_MNIST = "va tr tr tr tr tr tr tr tr tr tr tr".split()
+PINNED_MNIST = ["va", "tr", "tr", "tr", "tr", "tr", "tr", "tr", "tr", "tr", "tr", "tr"]
 
 
 def test_the_first_assignments_are_pinned_forever():
@@ -36,7 +36,9 @@ def test_fractions_are_those_of_the_declaration(spec):
     for name in SPLITS:
         assert splits.count(name) / len(runs) == pytest.approx(getattr(spec.splits, name), abs=0.012)
     folds = [fold_of(spec, run) for run in runs]
-    assert all((fold is None) == (split != "train" or not spec.splits.folds) for fold, split in zip(folds, splits))
+    assert all(
+        (fold is None) == (split != "train" or not spec.splits.folds) for fold, split in zip(folds, splits, strict=True)
+    )
     for fold in range(spec.splits.folds):
         assert folds.count(fold) / splits.count("train") == pytest.approx(1 / spec.splits.folds, abs=0.015)
 

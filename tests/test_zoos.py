@@ -4,13 +4,24 @@ from zoobench.errors import ZoobenchError
 from zoobench.zoos import ALL, resolve
 from zoobench.zoos.spec import Conv, Linear
 
-IDS = """
-small-cnn-zoo/mnist small-cnn-zoo/fashion_mnist small-cnn-zoo/cifar10 small-cnn-zoo/svhn
-cnn-zoo-2/cifar10 cnn-zoo-2/mnist cnn-zoo-2/fashion_mnist cnn-zoo-2/usps
-tetris-zoo/seed tetris-zoo/hyp
-mnist-zoo/seed mnist-zoo/fashion-seed mnist-zoo/hyp-1-fix-seed mnist-zoo/hyp-1-rand-seed
-mnist-zoo/hyp-5-fix-seed mnist-zoo/hyp-5-rand-seed
-""".split()
+IDS = [
+    "small-cnn-zoo/mnist",
+    "small-cnn-zoo/fashion_mnist",
+    "small-cnn-zoo/cifar10",
+    "small-cnn-zoo/svhn",
+    "cnn-zoo-2/cifar10",
+    "cnn-zoo-2/mnist",
+    "cnn-zoo-2/fashion_mnist",
+    "cnn-zoo-2/usps",
+    "tetris-zoo/seed",
+    "tetris-zoo/hyp",
+    "mnist-zoo/seed",
+    "mnist-zoo/fashion-seed",
+    "mnist-zoo/hyp-1-fix-seed",
+    "mnist-zoo/hyp-1-rand-seed",
+    "mnist-zoo/hyp-5-fix-seed",
+    "mnist-zoo/hyp-5-rand-seed",
+]
 
 
 def test_the_sixteen_configs_of_the_design_are_declared():

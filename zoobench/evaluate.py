@@ -90,7 +90,8 @@ def _score_task(task: tasks.Task, sample: Sample, bootstrap: Bootstrap) -> TaskR
 
 
 def _defined(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    """Ten significant digits: the rest depends on the machine's order of summation and would make results differ."""
+    return float(f"{value:.10g}") if math.isfinite(value) else None
 
 
 def _why_undefined(sample: Sample) -> str:

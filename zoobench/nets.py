@@ -30,9 +30,9 @@ def conv_formulation(device: torch.device, batch: int) -> ConvFormulation:
     """Choose how convolutions over the run axis are computed.
 
     On two CPU cores with the 2,464-weight CNN, run-by-run convolutions overtake one grouped convolution between batch
-    10 and 16 (``python benchmarks/population.py``); on a GPU one launch for all runs is the point of a population.
+    16 and 32 (``python benchmarks/population.py``); on a GPU one launch for all runs is the point of a population.
     """
-    return "per_run" if device.type == "cpu" and batch > 12 else "grouped"
+    return "per_run" if device.type == "cpu" and batch > 16 else "grouped"
 
 
 def module(network: Network, activation: str, weights: np.ndarray | None = None, dropout: float = 0.0) -> nn.Sequential:

@@ -15,14 +15,14 @@ _GAP = 4
 
 
 def image_gallery(images: Images, preprocessing: Preprocessing, path: Path, per_class: int = 10) -> None:
-    """Write a PNG with one row per class and ``per_class`` training images in each."""
+    """Write a PNG with one row per class: the class mean, then ``per_class`` training images."""
     labels = images.train_labels
     grey = images.train_images[:, 0] * preprocessing.std + preprocessing.mean
     rows = []
     for label in range(int(labels.max()) + 1):
-        chosen = grey[labels == label][:per_class]
-        tiles = [_tile(image) for image in chosen]
-        tiles += [np.full((_TILE, _TILE), 255, np.uint8)] * (per_class - len(tiles))
+        of_class = grey[labels == label]
+        tiles = [_tile(image) for image in (of_class.mean(axis=0), *of_class[:per_class])]
+        tiles += [np.full((_TILE, _TILE), 255, np.uint8)] * (per_class + 1 - len(tiles))
         rows.append(np.hstack([np.pad(tile, _GAP, constant_values=255) for tile in tiles]))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.vstack(rows)).save(path, optimize=True)

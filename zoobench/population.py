@@ -160,6 +160,23 @@ def _common(runs: Sequence[Run], name: str, known: Mapping[str, object] | None =
     return value
 
 
+def train_step(
+    network: Network,
+    weights: torch.Tensor,
+    optimizer: Adam,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    chosen: torch.Tensor,
+    activation: str,
+    conv: ConvFormulation,
+) -> None:
+    """One optimizer step of every run on its own batch: ``chosen`` (R, batch) indexes ``images`` and ``labels``."""
+    logits = forward(network, weights, images[chosen], activation, conv)
+    loss = F.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="sum")
+    (gradient,) = torch.autograd.grad(loss / chosen.shape[1], weights)
+    optimizer.step(weights, gradient)
+
+
 def train(
     network: Network,
     runs: Sequence[Run],
@@ -219,10 +236,7 @@ def train(
         order = streams.permutation(seeds, "order", epoch, count)
         for start in range(0, count, batch_size):
             chosen = order[:, start : start + batch_size]
-            logits = forward(network, weights, train_images[chosen], activation, conv)
-            loss = F.cross_entropy(logits.flatten(0, 1), train_labels[chosen].flatten(), reduction="sum")
-            (gradient,) = torch.autograd.grad(loss / chosen.shape[1], weights)
-            optimizer.step(weights, gradient)
+            train_step(network, weights, optimizer, train_images, train_labels, chosen, activation, conv)
         if on_epoch:
             on_epoch(epoch)
         if epoch in checkpoints:

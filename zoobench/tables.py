@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -24,25 +25,30 @@ def score_text(score: Score) -> str:
         return "–"
     if score.low is None or score.high is None:
         return f"{score.value:.4g}"
-    return f"{_number(score.value)} [{_number(score.low)}, {_number(score.high)}]"
+    return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 else f"{value:.2e}" if value else "0"
+def number(value: float) -> str:
+    """Three decimals, or two significant digits where that would be nothing."""
+    return f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
 def result_table(result: ZooResult) -> Table:
     trained = "" if result.trained_on == result.zoo else f", trained on {result.trained_on}"
     table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
         title=f"{result.zoo}{trained}: {result.stamp.split} split, {result.runs:,} runs, {result.rows:,} checkpoints",
         caption=f"{result.stamp.bootstrap['level']:.0%} intervals: bootstrap over runs, "
         f"{result.stamp.bootstrap['resamples']:.0f} resamples",
     )
-    table.add_column("task")
+    table.add_column("task", no_wrap=True)
     for metric in metrics.METRICS:
-        table.add_column(f"{metric.label} {'↑' if metric.higher_is_better else '↓'}", justify="right", no_wrap=True)
+        table.add_column(f"{metric.label} {'↑' if metric.higher_is_better else '↓'}", justify="right")
     for name, task in result.tasks.items():
-        table.add_row(name, *(score_text(task.scores[metric.name]) for metric in metrics.METRICS))
+        texts = (score_text(task.scores[metric.name]) for metric in metrics.METRICS)
+        table.add_row(name, *(text.replace(" ", "\n", 1) for text in texts))
     return table
 
 

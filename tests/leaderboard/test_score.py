@@ -1,9 +1,13 @@
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from zoobench.evaluate import evaluate
+
+REPOSITORY_BOARD = Path(__file__).resolve().parents[2] / "leaderboard"
 
 
 def test_scores_are_recomputed_from_the_predictions(zoobench, board):
@@ -85,3 +89,14 @@ def test_a_folder_that_is_no_leaderboard_is_named(zoobench, tmp_path, verb):
     assert outcome.code == 2
     assert str(tmp_path) in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_the_committed_results_are_what_scoring_gives(zoobench, tmp_path):
+    """From the repository's own predictions and pinned labels, to the byte."""
+    shutil.copytree(REPOSITORY_BOARD, tmp_path / "leaderboard")
+    committed = {path.name: path.read_bytes() for path in (REPOSITORY_BOARD / "results").glob("*.json")}
+    shutil.rmtree(tmp_path / "leaderboard" / "results")
+    outcome = zoobench("leaderboard", "score", "--dir", tmp_path / "leaderboard")
+    assert outcome.code == 0, outcome.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "leaderboard" / "results").iterdir()} == committed
+    assert len(committed) >= 4

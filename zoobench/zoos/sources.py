@@ -20,7 +20,7 @@ TETRIS = TetrisImages(
     background=0.25,
     contrast=0.5,
     noise_std=0.3,
-    train_per_class=40,
+    train_per_class=20,
     test_per_class=250,
     seed=0,
 )

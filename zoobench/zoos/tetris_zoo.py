@@ -24,7 +24,7 @@ _SPLITS = Splits(0.70, 0.15, 0.15, folds=3)
 _EPOCHS = tuple(range(1, 76))
 _IMAGES_DIFFER = (
     "The paper does not publish how the Tetris images are drawn, nor the batch size and learning rate of the seed zoo. "
-    "zoobench fixes its own: see 'Images' and 'Recipe'."
+    "zoobench fixes its own (see 'Images' and 'Recipe'), chosen so that runs overfit measurably."
 )
 
 _SEED_RECIPE = SeedSweep(
@@ -37,7 +37,7 @@ _SEED_RECIPE = SeedSweep(
         dropout=0.0,
         train_fraction=1.0,
         init_std=None,
-        batch_size=8,
+        batch_size=4,
     )
 )
 

@@ -1,0 +1,1 @@
+"""One script per published dataset: builds it from scratch, card and manifest included."""
