@@ -1,5 +1,6 @@
 """Bad predictions files: exit code 2, one line that names the id, value or column and the way out."""
 
+import json
 import warnings
 
 import numpy as np
@@ -133,9 +134,12 @@ def test_the_form_of_the_file_does_not_change_the_score(kind, good, zoobench, tm
         frame.to_csv(path, index=False)
     else:
         frame.to_parquet(path)
-    outcome = zoobench("evaluate", "--predictions", path)
+    outcome = zoobench("evaluate", "--predictions", path, "--json", tmp_path / "result.json")
     assert outcome.code == 0, outcome.err
-    assert "1.000 [1.000, 1.000]" in outcome.out
+    tasks = json.loads((tmp_path / "result.json").read_text())["results"][0]["tasks"]
+    for task in ("accuracy", "epoch"):
+        assert tasks[task]["scores"]["r2"]["value"] == pytest.approx(1)
+        assert tasks[task]["scores"]["kendall_tau"]["value"] == 1
 
 
 def test_an_unknown_column_is_ignored_with_a_hint(good, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import yaml
 from playwright.sync_api import sync_playwright
+
 from zoobench_leaderboard.page import render
 from zoobench_leaderboard.score import score_all
 

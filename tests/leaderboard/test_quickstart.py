@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from zoobench_leaderboard.ranking import boards
-from zoobench_leaderboard.score import read_entries
 
 from zoobench.evaluate import evaluate
+from zoobench_leaderboard.ranking import boards
+from zoobench_leaderboard.score import read_entries
 
 SUBMISSIONS = {"linear-w", "linear-stats", "gbm-w", "gbm-stats"}
 

@@ -1,8 +1,7 @@
+from zoobench.results import ZooResult
 from zoobench_leaderboard.ranking import boards
 from zoobench_leaderboard.score import Entry, score_all
 from zoobench_leaderboard.submission import Description
-
-from zoobench.results import ZooResult
 
 
 def _renamed(entry: Entry, name: str, **changes) -> Entry:
