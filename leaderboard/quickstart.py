@@ -6,6 +6,8 @@ writes a leaderboard of its own.
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +65,8 @@ def quickstart(
     write_page(entries, page)
     for listed in boards(entries):
         console().print(board_table(listed))
+    tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
+    python = "python" if shutil.which("zoobench") else sys.executable
     example = board / "submissions" / ENTRIES[-1][0] / f"{zoo.id}.parquet"
     typer.echo(
         f"""
@@ -71,9 +75,9 @@ predictions  {board / "submissions"}
 page         {page.resolve().as_uri()}
 
 Next:
-  zoobench evaluate --predictions {example}
-  zoobench run linear --zoo {zoo.id} --features stats --param link=logit --out preds.parquet
-  python -c 'from datasets import load_dataset; print({describe(installed)})'
+  {tool} evaluate --predictions {example}
+  {tool} run linear --zoo {zoo.id} --features stats --param link=logit --out preds.parquet
+  {python} -c 'from datasets import load_dataset; print({describe(installed)})'
     (add HF_HUB_OFFLINE=1 if the Hub is out of reach: without it, datasets retries for about 20 s first)"""
     )
 
