@@ -33,6 +33,16 @@ def test_folders_given_first_are_searched_first(tiny, tmp_path, tiny_home):
     assert len(hub.load_labels(tiny, "test", homes=[tmp_path / "pinned"]).frame) == 18
 
 
+def test_a_missing_file_of_a_built_zoo_is_named(tiny, tmp_path, tiny_home, monkeypatch):
+    import shutil
+
+    shutil.copytree(tiny_home, tmp_path / "home")
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
+    (tmp_path / "home" / "tetris-zoo-tiny" / "seed" / "train-00000-of-00001.parquet").unlink()
+    with pytest.raises(ZoobenchError, match=r"no file .*/seed/train-00000-of-00001.parquet, although"):
+        hub.load_split(tiny, "train")
+
+
 def test_a_zoo_that_is_nowhere_is_named():
     with pytest.raises(ZoobenchError, match="zoo 'mnist-zoo-lite/seed' is neither in "):
         hub.load_labels(resolve("mnist-zoo-lite/seed"), "test")

@@ -5,6 +5,8 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from zoobench import hub
@@ -104,6 +106,15 @@ def test_a_file_that_is_not_parquet(zoobench, tmp_path, tiny):
     assert "is not a parquet file (" in outcome.err
     assert "give it a name ending in .csv if it is CSV" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_column_that_is_there_twice(zoobench, tmp_path, good):
+    path = tmp_path / "preds.parquet"
+    table = pa.Table.from_pandas(good)
+    pq.write_table(table.append_column("accuracy", table["accuracy"]), path)
+    outcome = zoobench("evaluate", "--predictions", path)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "has more than one column 'accuracy'" in outcome.err
 
 
 def test_a_file_that_is_not_there(zoobench, tmp_path):

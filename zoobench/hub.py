@@ -65,6 +65,11 @@ class _Folder:
 
     def file(self, path: str) -> Path:
         if self.local is not None:
+            if not (self.local / path).is_file():
+                raise ZoobenchError(
+                    f"no file {self.local / path}, although the manifest of {self.zoo.id} lists it; "
+                    "build or download it again"
+                )
             return self.local / path
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -104,8 +109,6 @@ def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
     name = f"labels/{zoo.spec.config}/{split}.parquet"
     recorded = folder.config().file(name)
     path = folder.file(name)
-    if not path.is_file():
-        raise ZoobenchError(f"no file {path}, although the manifest of {zoo.id} lists it; build or download it again")
     digest = sha256_of(path)
     if digest != recorded.sha256:
         raise ZoobenchError(

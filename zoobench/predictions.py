@@ -58,6 +58,9 @@ def read_predictions(path: Path) -> Predictions:
     except OSError as error:
         raise ZoobenchError(f"cannot read predictions {path}: {error.strerror or error}") from error
     table = _parse(path, content)
+    repeated = [name for name in dict.fromkeys(table.column_names) if table.column_names.count(name) > 1]
+    if repeated:
+        raise ZoobenchError(f"{path} has more than one column {repeated[0]!r}; keep one")
     for name in ("zoo", "example_id"):
         if name not in table.column_names:
             raise ZoobenchError(
@@ -94,7 +97,7 @@ def _parse(path: Path, content: bytes) -> pa.Table:
         except pa.ArrowException as error:
             raise ZoobenchError(f"{path} is not a readable CSV file: {_first_line(error)}") from error
     try:
-        return pq.read_table(io.BytesIO(content))
+        return pq.ParquetFile(io.BytesIO(content)).read()
     except (pa.ArrowException, OSError) as error:
         raise ZoobenchError(
             f"{path} is not a parquet file ({_first_line(error)}); write it with DataFrame.to_parquet, "
