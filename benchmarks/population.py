@@ -11,16 +11,19 @@ its threshold.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from zoobench import streams
+from zoobench.images import Images
+from zoobench.initialisers import initial_weights
 from zoobench.layout import layout_of
 from zoobench.nets import ConvFormulation, conv_formulation, module
-from zoobench.population import Adam, initial_weights, train_step
+from zoobench.population import Population
 from zoobench.runs import Run, runs_of
 from zoobench.zoos import resolve
 from zoobench.zoos.spec import Network
@@ -43,24 +46,17 @@ def population_rate(
     network: Network, runs: list[Run], shape: tuple[int, ...], batch: int, conv: ConvFormulation | None, seconds: float
 ) -> float:
     """Model-steps per second of a population."""
-    images, labels = random_images(shape)
+    pixels, labels = (part.numpy() for part in random_images(shape))
+    images = Images(pixels, labels, pixels[:1], labels[:1], sha256="", origin="random")
     device = torch.device("cpu")
-    weights = initial_weights(network, runs, device).requires_grad_()
-    rates = torch.full((len(runs), 1), 1e-3)
-    optimizer = Adam(weights, rates, torch.zeros_like(rates))
-    seeds = torch.tensor([run.seed for run in runs])
-    order = streams.permutation(seeds, "order", 1, IMAGES)
-    chosen_conv = conv or conv_formulation(device, batch)
-    starts: Iterator[int] = iter(())
+    population = Population(network, runs, images, device, conv or conv_formulation(device, batch))
+    order = streams.permutation(population.seeds, "order", 1, IMAGES)
+    sizes = torch.full((len(runs), 1), batch)
+    starts = itertools.cycle(range(0, IMAGES - batch + 1, batch))
 
     def step() -> None:
-        nonlocal starts
-        start = next(starts, None)
-        if start is None:
-            starts = iter(range(0, IMAGES - batch + 1, batch))
-            start = next(starts)
-        chosen = order[:, start : start + batch]
-        train_step(network, weights, optimizer, images, labels, chosen, "tanh", chosen_conv)
+        start = next(starts)
+        population.train_step(order[:, start : start + batch], sizes, step=0)
 
     return len(runs) * rate(step, seconds)
 

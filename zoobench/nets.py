@@ -8,8 +8,10 @@ judge of ``forward``.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,11 +19,23 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from . import streams
+from .errors import ZoobenchError, did_you_mean
 from .layout import layout_of
 from .zoos.spec import Activation, Conv, Dropout, Flatten, GlobalAveragePool, Layer, Linear, MaxPool, Network
 
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
-_MODULES: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": F.gelu,
+}
+_MODULES: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+}
 
 ConvFormulation = Literal["grouped", "per_run"]
 
@@ -69,17 +83,76 @@ def module(network: Network, activation: str, weights: np.ndarray | None = None,
     return built
 
 
+class RunActivations:
+    """The activation function of each run, applied to all runs at once.
+
+    Consecutive runs with the same function are one call, so runs are best sorted by activation.
+
+    Raises:
+        ZoobenchError: unknown activation.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in ACTIVATIONS:
+                raise ZoobenchError(f"unknown activation {name!r}{did_you_mean(name, ACTIVATIONS)}")
+        self.names = tuple(names)
+        self._groups = [(ACTIVATIONS[name], len(list(group))) for name, group in itertools.groupby(self.names)]
+
+    def __call__(self, hidden: torch.Tensor, axis: int = 0) -> torch.Tensor:
+        """Apply to a tensor whose ``axis`` runs over the runs, with the same number of entries for each."""
+        if len(self._groups) == 1:
+            return self._groups[0][0](hidden)
+        each = hidden.shape[axis] // len(self.names)
+        parts = hidden.split([count * each for _, count in self._groups], dim=axis)
+        return torch.cat([function(part) for (function, _), part in zip(self._groups, parts, strict=True)], dim=axis)
+
+
+@dataclass(frozen=True)
+class RunDropout:
+    """Dropout masks of all runs at one training step, each from the run's own stream.
+
+    Attributes:
+        seeds: (runs,) int64.
+        rates: (runs,) dropout rates, used to 1 part in 65,536.
+        step: counts training steps of a run; the same step draws the same masks.
+    """
+
+    seeds: torch.Tensor
+    rates: torch.Tensor
+    step: int
+
+    def mask(self, layer: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """(runs, *shape) float32: 0 where an entry is dropped, 1 / (1 - rate) elsewhere.
+
+        Four entries share one 64-bit draw. Entries are numbered in C order over ``shape``, the batch first, so that
+        the mask of an image does not depend on how many images follow it.
+        """
+        count = int(np.prod(shape))
+        words = streams.bits(self.seeds, f"dropout/{layer}", self.step, -(-count // 4))
+        draws = words.view(torch.int16)[:, :count].to(torch.int32) + 32768
+        dropped = (self.rates * 65536).round()[:, None]
+        scale = 65536 / (65536 - dropped)
+        return ((draws >= dropped) * scale).to(torch.float32).view(-1, *shape)
+
+
 def forward(
-    network: Network, weights: torch.Tensor, images: torch.Tensor, activation: str, conv: ConvFormulation
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    activations: RunActivations,
+    conv: ConvFormulation,
+    dropout: RunDropout | None = None,
 ) -> torch.Tensor:
-    """Logits of every run, without dropout.
+    """Logits of every run.
 
     Args:
         network: the declared network.
         weights: (runs, N).
         images: (runs, batch, channels, height, width), or (1, batch, ...) for images that all runs share.
-        activation: key of ``ACTIVATIONS``, common to all runs.
+        activations: one per run.
         conv: how convolutions over the run axis are computed.
+        dropout: the masks of a training step; ``None`` for evaluation.
 
     Returns:
         (runs, batch, classes).
@@ -87,29 +160,28 @@ def forward(
     tensors = layout_of(network).tensors
     flat = weights.split([tensor.size for tensor in tensors], dim=1)
     params = {t.name: part.reshape(-1, *t.shape) for t, part in zip(tensors, flat, strict=True)}
-    activate = ACTIVATIONS[activation]
-    flattened = next(i for i, layer in enumerate(network.layers) if isinstance(layer, Flatten | GlobalAveragePool))
-    trunk, head = network.layers[:flattened], network.layers[flattened:]
-    if trunk:
-        run_trunk = _trunk_grouped if conv == "grouped" else _trunk_per_run
-        hidden = run_trunk(trunk, params, images, activate)
-    else:
-        hidden = images
-    return _head(head, params, hidden, activate)
+    numbered = list(enumerate(network.layers))
+    flattened = next(i for i, layer in numbered if isinstance(layer, Flatten | GlobalAveragePool))
+    trunk = _trunk_grouped if conv == "grouped" else _trunk_per_run
+    hidden = trunk(numbered[:flattened], params, images, activations, dropout) if flattened else images
+    return _head(numbered[flattened:], params, hidden, activations, dropout)
+
+
+_Layers = list[tuple[int, Layer]]
 
 
 def _trunk_grouped(
-    layers: tuple[Layer, ...],
+    layers: _Layers,
     params: dict[str, torch.Tensor],
     images: torch.Tensor,
-    activate: Callable[[torch.Tensor], torch.Tensor],
+    activations: RunActivations,
+    dropout: RunDropout | None,
 ) -> torch.Tensor:
     """Convolutional layers with the run axis folded into the channels: (batch, runs * channels, height, width)."""
-    runs = next(iter(params.values())).shape[0]
-    shared = images.shape[0] == 1
+    runs = len(activations.names)
     hidden = images.transpose(0, 1).flatten(1, 2)
-    groups = 1 if shared else runs
-    for layer in layers:
+    groups = 1 if images.shape[0] == 1 else runs
+    for number, layer in layers:
         match layer:
             case Conv():
                 kernel = params[f"{layer.name}.weight"].flatten(0, 1)
@@ -119,23 +191,28 @@ def _trunk_grouped(
             case MaxPool():
                 hidden = F.max_pool2d(hidden, layer.size)
             case Activation():
-                hidden = activate(hidden)
+                hidden = activations(hidden, axis=1)
+            case Dropout() if dropout is not None:
+                batch, channels, *positions = hidden.shape
+                mask = dropout.mask(number, (batch, channels // runs, *positions))
+                hidden = hidden * mask.transpose(0, 1).flatten(1, 2)
     return hidden.unflatten(1, (runs, -1)).transpose(0, 1)
 
 
 def _trunk_per_run(
-    layers: tuple[Layer, ...],
+    layers: _Layers,
     params: dict[str, torch.Tensor],
     images: torch.Tensor,
-    activate: Callable[[torch.Tensor], torch.Tensor],
+    activations: RunActivations,
+    dropout: RunDropout | None,
 ) -> torch.Tensor:
     """Convolutional layers run by run, stacked to (runs, batch, channels, height, width)."""
     by_run = {name: value.unbind(0) for name, value in params.items()}
-    runs = next(iter(params.values())).shape[0]
+    masks: dict[int, torch.Tensor] = {}
     outputs = []
-    for run in range(runs):
+    for run, activation in enumerate(activations.names):
         hidden = images[0 if images.shape[0] == 1 else run]
-        for layer in layers:
+        for number, layer in layers:
             match layer:
                 case Conv():
                     kernel, bias = by_run[f"{layer.name}.weight"][run], by_run[f"{layer.name}.bias"][run]
@@ -143,30 +220,36 @@ def _trunk_per_run(
                 case MaxPool():
                     hidden = F.max_pool2d(hidden, layer.size)
                 case Activation():
-                    hidden = activate(hidden)
+                    hidden = ACTIVATIONS[activation](hidden)
+                case Dropout() if dropout is not None:
+                    if number not in masks:
+                        masks[number] = dropout.mask(number, tuple(hidden.shape))
+                    hidden = hidden * masks[number][run]
         outputs.append(hidden)
     return torch.stack(outputs)
 
 
 def _head(
-    layers: tuple[Layer, ...],
+    layers: _Layers,
     params: dict[str, torch.Tensor],
     hidden: torch.Tensor,
-    activate: Callable[[torch.Tensor], torch.Tensor],
+    activations: RunActivations,
+    dropout: RunDropout | None,
 ) -> torch.Tensor:
     """Flatten or pool, then dense layers: (runs, batch, features) throughout."""
-    for layer in layers:
+    for number, layer in layers:
         match layer:
             case Flatten():
                 hidden = hidden.flatten(2)
             case GlobalAveragePool():
                 hidden = hidden.mean((-2, -1))
             case Activation():
-                hidden = activate(hidden)
+                hidden = activations(hidden)
+            case Dropout() if dropout is not None:
+                hidden = hidden * dropout.mask(number, tuple(hidden.shape[1:]))
             case Linear():
                 weight = params[f"{layer.name}.weight"]
-                inputs = hidden.expand(weight.shape[0], -1, -1)
-                hidden = torch.bmm(inputs, weight.transpose(1, 2))
+                hidden = torch.bmm(hidden.expand(weight.shape[0], -1, -1), weight.transpose(1, 2))
                 if layer.bias:
                     hidden = hidden + params[f"{layer.name}.bias"][:, None, :]
     return hidden

@@ -1,13 +1,18 @@
 """Training a population: all runs of a chunk in one batched forward and backward.
 
-The weights of R runs are one leaf tensor (R, N); the gradient of the summed loss is every run's own gradient, and the
-optimizer is element-wise on that matrix with per-run learning rates. Initial weights and batch orders come from
-``streams``, so a run's result depends on the run alone; chunking changes rounding only.
+The weights of R runs are one matrix (R, N); the gradient of the summed loss is every run's own gradient. Everything
+that varies varies per run: learning rate, weight decay, dropout rate, activation, optimizer, initialiser, training
+subset, batch order, seed. Draws come from ``streams``, so a run's result depends on the run alone; chunking changes
+rounding only.
+
+Inside, runs are sorted by training fraction (largest first), optimizer and activation: runs whose epoch is over are
+then a tail that is left out of the step, and equal optimizers and activations are neighbours that share a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,62 +22,36 @@ from torch.nn import functional as F
 from . import streams
 from .errors import ZoobenchError, did_you_mean
 from .images import Images
-from .layout import layout_of
-from .nets import ConvFormulation, conv_formulation, forward
+from .initialisers import initial_weights
+from .nets import ConvFormulation, RunActivations, RunDropout, conv_formulation, forward
+from .optimizers import OPTIMIZERS, Updater
 from .runs import Run
 from .zoos.spec import Network
 
 _EVALUATION_BATCH = 1000
-
-INITIALISERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    # torch.nn.init.uniform_ without arguments, as the Schuerholt zoos use it: U[0, 1), mean 0.5.
-    "uniform": lambda u: u,
-}
-
-
-class Adam:
-    """Adam (Kingma and Ba 2014) with L2 regularisation, for all runs at once; equals ``torch.optim.Adam`` per run."""
-
-    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
-
-    def __init__(self, weights: torch.Tensor, learning_rate: torch.Tensor, weight_decay: torch.Tensor) -> None:
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.decays = bool((weight_decay > 0).any())
-        self.mean = torch.zeros_like(weights)
-        self.square = torch.zeros_like(weights)
-        self.steps = 0
-
-    @torch.no_grad()
-    def step(self, weights: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Update ``weights`` (R, N) in place."""
-        self.steps += 1
-        if self.decays:
-            gradient = gradient + self.weight_decay * weights
-        self.mean.lerp_(gradient, 1 - self.beta1)
-        self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        denominator = (self.square.sqrt() / (1 - self.beta2**self.steps) ** 0.5).add_(self.epsilon)
-        weights.sub_(self.learning_rate / (1 - self.beta1**self.steps) * (self.mean / denominator))
-
-
-OPTIMIZERS = {"adam": Adam}
+_STEPS_PER_EPOCH_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
 class Scores:
     """How R networks do on one set of images.
 
-    ``accuracy`` is exact as ``correct / count``; ``loss`` is the mean cross-entropy in nats; ``f1`` is (R, classes).
+    ``accuracy`` is exact as ``correct / count``, with ``count`` images for each run; ``loss`` is the mean
+    cross-entropy in nats; all are (R,) but ``f1``, which is (R, classes).
     """
 
     correct: np.ndarray
-    count: int
+    count: np.ndarray
     loss: np.ndarray
     f1: np.ndarray
 
     @property
     def accuracy(self) -> np.ndarray:
         return self.correct / self.count
+
+    def take(self, rows: np.ndarray) -> Scores:
+        """The scores of chosen runs."""
+        return Scores(self.correct[rows], self.count[rows], self.loss[rows], self.f1[rows])
 
 
 @dataclass(frozen=True)
@@ -87,16 +66,22 @@ class Checkpoint:
 
 @torch.no_grad()
 def score(
-    network: Network, weights: torch.Tensor, images: torch.Tensor, labels: torch.Tensor, activation: str
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    activations: RunActivations,
+    subset: torch.Tensor | None = None,
 ) -> Scores:
-    """Evaluate every run on the same images.
+    """Evaluate every run on the same images, or on its own subset of them.
 
     Args:
         network: the declared network.
         weights: (R, N).
         images: (n, channels, height, width).
         labels: (n,) int64.
-        activation: common to all runs.
+        activations: one per run.
+        subset: (R, n) bool, which images count for which run; ``None`` for all.
     """
     conv = conv_formulation(weights.device, _EVALUATION_BATCH)
     classes = int(labels.max()) + 1
@@ -104,39 +89,28 @@ def score(
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)
+    support = torch.zeros_like(predicted)
+    everything = torch.ones(1, 1, dtype=torch.bool, device=weights.device)
     for start in range(0, len(labels), _EVALUATION_BATCH):
         batch = slice(start, start + _EVALUATION_BATCH)
-        logits = forward(network, weights, images[None, batch], activation, conv)
+        counted = everything if subset is None else subset[:, batch]
+        logits = forward(network, weights, images[None, batch], activations, conv)
         target = labels[batch].expand(runs, -1)
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        loss += cross_entropy.view(runs, -1).double().sum(1)
+        loss += (cross_entropy.view(runs, -1).double() * counted).sum(1)
         choice = logits.argmax(2)
-        hit = choice == target
         for label in range(classes):
-            predicted[:, label] += (choice == label).sum(1)
-            hits[:, label] += (hit & (target == label)).sum(1)
-    support = torch.bincount(labels, minlength=classes)
+            chosen, true = (choice == label) & counted, (target == label) & counted
+            predicted[:, label] += chosen.sum(1)
+            support[:, label] += true.sum(1)
+            hits[:, label] += (chosen & true).sum(1)
+    count = support.sum(1)
     return Scores(
         correct=hits.sum(1).cpu().numpy(),
-        count=len(labels),
-        loss=(loss / len(labels)).cpu().numpy(),
+        count=count.cpu().numpy(),
+        loss=(loss / count).cpu().numpy(),
         f1=(2 * hits.double() / (predicted + support).double()).cpu().numpy(),
     )
-
-
-def initial_weights(network: Network, runs: Sequence[Run], device: torch.device) -> torch.Tensor:
-    """Draw the untrained weights (R, N): weights by the run's initialiser, biases constant."""
-    seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64, device=device)
-    bias = torch.tensor([run.initial_bias for run in runs], dtype=torch.float32, device=device)
-    initialise = INITIALISERS[_common(runs, "init", INITIALISERS)]
-    parts = []
-    for tensor in layout_of(network).tensors:
-        if tensor.name.endswith(".bias"):
-            parts.append(bias[:, None].expand(-1, tensor.size))
-        else:
-            draw = streams.uniform(seeds, f"init/{tensor.name}", 0, tensor.size)
-            parts.append(initialise(draw).to(torch.float32))
-    return torch.cat(parts, dim=1)
 
 
 def _device(name: str) -> torch.device:
@@ -147,34 +121,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ZoobenchError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use --device cpu")
     return device
-
-
-def _common(runs: Sequence[Run], name: str, known: Mapping[str, object] | None = None) -> str:
-    """The value of a hyperparameter that all runs of a population must share."""
-    values = {getattr(run.hyperparameters, name) for run in runs}
-    if len(values) > 1:
-        raise ZoobenchError(f"a population shares one {name}, these runs have {sorted(map(str, values))}")
-    value = str(values.pop())
-    if known is not None and value not in known:
-        raise ZoobenchError(f"unknown {name} {value!r}{did_you_mean(value, known)}")
-    return value
-
-
-def train_step(
-    network: Network,
-    weights: torch.Tensor,
-    optimizer: Adam,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    chosen: torch.Tensor,
-    activation: str,
-    conv: ConvFormulation,
-) -> None:
-    """One optimizer step of every run on its own batch: ``chosen`` (R, batch) indexes ``images`` and ``labels``."""
-    logits = forward(network, weights, images[chosen], activation, conv)
-    loss = F.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="sum")
-    (gradient,) = torch.autograd.grad(loss / chosen.shape[1], weights)
-    optimizer.step(weights, gradient)
 
 
 def train(
@@ -188,11 +134,9 @@ def train(
 ) -> Iterator[Checkpoint]:
     """Train the runs together and yield them at each checkpoint epoch (0 = untrained).
 
-    The runs must share activation, initialiser, optimizer and batch size; learning rate and weight decay are per run.
-
     Args:
         network: the declared network.
-        runs: R runs.
+        runs: R runs, of one batch size.
         images: training and test images, preprocessed.
         checkpoints: epochs to yield, ascending.
         device: a torch device.
@@ -200,44 +144,158 @@ def train(
         conv: force a convolution formulation; ``None`` picks the faster one for device and batch.
 
     Raises:
-        ZoobenchError: the runs differ in something that a population shares, or name something unknown.
+        ZoobenchError: several batch sizes, an unknown device, or an unknown activation, optimizer or initialiser.
     """
-    place = _device(device)
-    if any(run.hyperparameters.dropout or run.hyperparameters.train_fraction != 1 for run in runs):
-        raise ZoobenchError("dropout and training fractions below 1 cannot be trained by this version")
-    activation = _common(runs, "activation")
-    batch_size = int(_common(runs, "batch_size"))
-    optimizer_class = OPTIMIZERS[_common(runs, "optimizer", OPTIMIZERS)]
-    conv = conv or conv_formulation(place, batch_size)
-
-    seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64, device=place)
-    per_run = lambda name: torch.tensor(  # noqa: E731
-        [getattr(run.hyperparameters, name) for run in runs], dtype=torch.float32, device=place
-    )[:, None]
-    train_images = torch.from_numpy(images.train_images).to(place)
-    train_labels = torch.from_numpy(images.train_labels).to(place)
-    test_images = torch.from_numpy(images.test_images).to(place)
-    test_labels = torch.from_numpy(images.test_labels).to(place)
-    weights = initial_weights(network, runs, place).requires_grad_()
-    optimizer = optimizer_class(weights, per_run("learning_rate"), per_run("weight_decay"))
-
-    def checkpoint(epoch: int) -> Checkpoint:
-        return Checkpoint(
-            epoch,
-            weights.detach().cpu().numpy().copy(),
-            score(network, weights, train_images, train_labels, activation),
-            score(network, weights, test_images, test_labels, activation),
-        )
-
+    population = Population(network, runs, images, _device(device), conv)
     if 0 in checkpoints:
-        yield checkpoint(0)
-    count = len(train_labels)
+        yield population.checkpoint(0)
     for epoch in range(1, max(checkpoints) + 1):
-        order = streams.permutation(seeds, "order", epoch, count)
-        for start in range(0, count, batch_size):
-            chosen = order[:, start : start + batch_size]
-            train_step(network, weights, optimizer, train_images, train_labels, chosen, activation, conv)
+        population.train_epoch(epoch)
         if on_epoch:
             on_epoch(epoch)
         if epoch in checkpoints:
-            yield checkpoint(epoch)
+            yield population.checkpoint(epoch)
+
+
+class Population:
+    """The state of a chunk in training; ``train`` is the way to use it.
+
+    Attributes:
+        weights: (R, N) float32, in the internal order of runs.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        runs: Sequence[Run],
+        images: Images,
+        device: torch.device,
+        conv: ConvFormulation | None = None,
+    ) -> None:
+        sizes = {run.hyperparameters.batch_size for run in runs}
+        if len(sizes) > 1:
+            raise ZoobenchError(f"a population shares one batch size, these runs have {sorted(sizes)}")
+        for run in runs:
+            if run.hyperparameters.optimizer not in OPTIMIZERS:
+                name = run.hyperparameters.optimizer
+                raise ZoobenchError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}")
+        self.network = network
+        self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
+        self.runs = [runs[i] for i in self.order]
+        self.batch_size = sizes.pop()
+        self.conv = conv or conv_formulation(device, self.batch_size)
+        self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
+        self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
+        self.train_images = torch.from_numpy(images.train_images).to(device)
+        self.train_labels = torch.from_numpy(images.train_labels).to(device)
+        self.test_images = torch.from_numpy(images.test_images).to(device)
+        self.test_labels = torch.from_numpy(images.test_labels).to(device)
+        self.weights = initial_weights(network, self.runs, device)
+        self.dropout = self._per_run("dropout")[:, 0]
+        self.counts = [
+            max(1, round(run.hyperparameters.train_fraction * len(images.train_labels))) for run in self.runs
+        ]
+        self.subset = self._subset()
+        self.updaters = self._updaters()
+
+    def _per_run(self, name: str) -> torch.Tensor:
+        """A numeric hyperparameter as (R, 1) float32."""
+        values = [getattr(run.hyperparameters, name) for run in self.runs]
+        return torch.tensor(values, dtype=torch.float32, device=self.seeds.device)[:, None]
+
+    def _segments(self, key: Callable[[int], object]) -> list[slice]:
+        """Slices of consecutive runs with equal key."""
+        ends = list(
+            itertools.accumulate(len(list(group)) for _, group in itertools.groupby(range(len(self.runs)), key))
+        )
+        return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def _updaters(self) -> list[tuple[slice, Updater]]:
+        rates, decays = self._per_run("learning_rate"), self._per_run("weight_decay")
+        by_update = self._segments(
+            lambda i: (self.counts[i], self.runs[i].hyperparameters.optimizer, self.runs[i].decoupled_decay)
+        )
+        return [
+            (
+                part,
+                Updater(
+                    self.runs[part.start].hyperparameters.optimizer,
+                    self.weights[part],
+                    rates[part],
+                    decays[part],
+                    self.runs[part.start].decoupled_decay,
+                ),
+            )
+            for part in by_update
+        ]
+
+    def _subset(self) -> torch.Tensor | None:
+        """(R, n) bool: the training images that each run uses; ``None`` if all use all."""
+        total = len(self.train_labels)
+        if min(self.counts) == total:
+            return None
+        ranks = streams.permutation(self.seeds, "subset", 0, total).argsort(1)
+        return ranks < torch.tensor(self.counts, device=self.seeds.device)[:, None]
+
+    def _epoch_order(self, epoch: int) -> list[torch.Tensor]:
+        """For each segment of equal training fraction: (runs, count) image indices in the order of this epoch."""
+        orders = []
+        for part in self._segments(lambda i: self.counts[i]):
+            count = self.counts[part.start]
+            order = streams.permutation(self.seeds[part], "order", epoch, count)
+            if self.subset is not None and count < len(self.train_labels):
+                own = self.subset[part].nonzero()[:, 1].view(-1, count)
+                order = own.gather(1, order)
+            orders.append(order)
+        return orders
+
+    def train_epoch(self, epoch: int) -> None:
+        """One pass of every run over its own training images, in its own order; the last batch may be smaller."""
+        orders = self._epoch_order(epoch)
+        for step, start in enumerate(range(0, self.counts[0], self.batch_size)):
+            batches = [order[:, start : start + self.batch_size] for order in orders if start < order.shape[1]]
+            width = batches[0].shape[1]
+            sizes = torch.cat([batch.new_full((len(batch), 1), batch.shape[1]) for batch in batches])
+            chosen = torch.cat([F.pad(batch, (0, width - batch.shape[1])) for batch in batches])
+            self.train_step(chosen, sizes, epoch * _STEPS_PER_EPOCH_LIMIT + step)
+
+    def train_step(self, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> None:
+        """One optimizer step of the first runs, each on its own batch.
+
+        Args:
+            chosen: (active runs, batch) indices of training images; behind a run's own batch the rest is padding.
+            sizes: (active runs, 1) images in each run's batch.
+            step: numbers the step for dropout.
+        """
+        active = len(chosen)
+        weights = self.weights[:active].detach().requires_grad_()
+        activations = self.activations if active == len(self.runs) else RunActivations(self.activations.names[:active])
+        dropout = None
+        if bool((self.dropout[:active] > 0).any()):
+            dropout = RunDropout(self.seeds[:active], self.dropout[:active], step)
+        logits = forward(self.network, weights, self.train_images[chosen], activations, self.conv, dropout)
+        losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
+        real = torch.arange(chosen.shape[1], device=chosen.device) < sizes
+        (gradient,) = torch.autograd.grad(losses, weights, grad_outputs=(real / sizes).flatten())
+        for part, updater in self.updaters:
+            if part.start < active:
+                updater.step(gradient[part])
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        """Weights and scores of all runs, in the order in which the runs were given."""
+        back = np.argsort(self.order)
+        train_scores = score(
+            self.network, self.weights, self.train_images, self.train_labels, self.activations, self.subset
+        )
+        test_scores = score(self.network, self.weights, self.test_images, self.test_labels, self.activations)
+        return Checkpoint(epoch, self.weights.cpu().numpy()[back], train_scores.take(back), test_scores.take(back))
+
+
+def _sort_key(run: Run) -> tuple[object, ...]:
+    hyperparameters = run.hyperparameters
+    return (
+        -hyperparameters.train_fraction,
+        hyperparameters.optimizer,
+        run.decoupled_decay,
+        hyperparameters.activation,
+    )

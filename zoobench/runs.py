@@ -18,8 +18,9 @@ class Run:
     run_id: str
     config_id: str
     hyperparameters: Hyperparameters
-    initial_bias: float
     seed: int
+    initial_bias: float = 0.0
+    decoupled_decay: bool = False
 
 
 def config_id(hyperparameters: Hyperparameters) -> str:
@@ -30,7 +31,10 @@ def config_id(hyperparameters: Hyperparameters) -> str:
 
 def _seed_sweep(recipe: SeedSweep, runs: int) -> list[Run]:
     config = config_id(recipe.fixed)
-    return [Run(f"seed-{seed:04d}", config, recipe.fixed, recipe.initial_bias, seed) for seed in range(1, runs + 1)]
+    return [
+        Run(f"seed-{seed:04d}", config, recipe.fixed, seed, recipe.initial_bias, recipe.decoupled_decay)
+        for seed in range(1, runs + 1)
+    ]
 
 
 def runs_of(zoo: Zoo) -> list[Run]:

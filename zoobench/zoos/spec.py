@@ -130,10 +130,14 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class SeedSweep:
-    """One configuration, seeds 1 ... runs: the seed is the only difference between runs."""
+    """One configuration, seeds 1 ... runs: the seed is the only difference between runs.
+
+    ``decoupled_decay``: weight decay as in AdamW instead of L2 in the gradient.
+    """
 
     fixed: Hyperparameters
     initial_bias: float = 0.0
+    decoupled_decay: bool = False
 
 
 @dataclass(frozen=True)
