@@ -19,6 +19,8 @@ from zoobench import cli
 from zoobench.build import build
 from zoobench.images import Images, load_images
 from zoobench.zoos import Zoo, resolve
+from zoobench.zoos.sources import CIFAR10, FASHION_MNIST, MNIST, SVHN, USPS
+from zoobench.zoos.spec import HubImages
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared" / "images"
 
@@ -58,27 +60,45 @@ def zoobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="session")
-def images_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of image data sets: the real ones beside the checkout, or scikit-learn's digits in MNIST's place."""
-    if SHARED_IMAGES.is_dir():
-        return SHARED_IMAGES
-    return write_digits(tmp_path_factory.mktemp("images"))
+def all_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all five image data sets: the real ones beside the checkout where they exist, and in the place of
+    those that do not (SVHN always) scikit-learn's digits, resized and coloured as theirs are."""
+    folder = tmp_path_factory.mktemp("images")
+    for source, side, colours in (
+        (MNIST, 28, 1),
+        (FASHION_MNIST, 28, 1),
+        (USPS, 16, 1),
+        (CIFAR10, 32, 3),
+        (SVHN, 32, 3),
+    ):
+        if (SHARED_IMAGES / source.folder).is_dir():
+            (folder / source.folder).symlink_to(SHARED_IMAGES / source.folder)
+        else:
+            write_digits(folder, source, side, colours)
+    return folder
 
 
-def write_digits(folder: Path) -> Path:
-    """Lay scikit-learn's 8x8 digits out as MNIST: 28x28 PNGs in parquet, columns ``image`` and ``label``."""
+@pytest.fixture(scope="session")
+def images_folder(all_images: Path) -> Path:
+    """The same folder, for tests that want MNIST only."""
+    return all_images
+
+
+def write_digits(folder: Path, source: HubImages = MNIST, side: int = 28, colours: int = 1) -> Path:
+    """Lay scikit-learn's 8x8 digits out as an image data set: PNGs in parquet, with its column names."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     rows = []
     for image, label in zip(digits.images, digits.target, strict=True):
+        grey = Image.fromarray((image * 15.9375).astype(np.uint8)).resize((side, side))
         encoded = io.BytesIO()
-        Image.fromarray((image * 15.9375).astype(np.uint8)).resize((28, 28)).save(encoded, "PNG")
-        rows.append({"image": {"bytes": encoded.getvalue(), "path": None}, "label": int(label)})
-    (folder / "mnist").mkdir(parents=True)
+        (grey.convert("RGB") if colours == 3 else grey).save(encoded, "PNG")
+        rows.append({source.image_column: {"bytes": encoded.getvalue(), "path": None}, "label": int(label)})
+    (folder / source.folder).mkdir(parents=True)
     for part, chosen in (("train", rows[:1300]), ("test", rows[1300:])):
-        pq.write_table(pa.Table.from_pylist(chosen), folder / "mnist" / f"{part}-00000-of-00001.parquet")
+        pq.write_table(pa.Table.from_pylist(chosen), folder / source.folder / f"{part}-00000-of-00001.parquet")
     return folder
 
 

@@ -8,17 +8,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from huggingface_hub import DatasetCard
 
 from zoobench import build as builder
 from zoobench.build import build, chunk_table
 from zoobench.errors import ZoobenchError
 from zoobench.images import load_images
+from zoobench.layout import layout_of
 from zoobench.manifest import read_manifest
 from zoobench.nets import module
 from zoobench.population import train
 from zoobench.runs import runs_of
 from zoobench.schema import rows as row_schema
-from zoobench.zoos import resolve
+from zoobench.zoos import ALL, Zoo, resolve
 from zoobench.zoos.spec import Scale
 
 
@@ -180,13 +182,47 @@ print(json.dumps({"rows": zoo.num_rows, "shape": weights.shape, "type": str(weig
     assert (seen["shape"], seen["type"]) == ([100], "float32")
 
 
-def test_a_zoo_that_cannot_be_built_is_one_clear_line(zoobench):
-    outcome = zoobench("build", "small-cnn-zoo/svhn")
+def test_a_scale_that_cannot_be_built_is_one_clear_line(zoobench):
+    outcome = zoobench("build", "small-cnn-zoo/svhn", "--scale", "lite")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "error: zoo 'small-cnn-zoo/svhn' is declared but cannot be built by this version; "
-        "these can: tetris-zoo/seed, mnist-zoo/seed\n"
+        "error: zoo 'small-cnn-zoo/svhn' cannot be built at scale 'lite' by this version; it can at: full, tiny\n"
     )
+
+
+@pytest.fixture(scope="session")
+def all_tiny(all_images, tmp_path_factory):
+    """Every declared zoo, built at the scale ``tiny`` from real images where there are some."""
+    home = tmp_path_factory.mktemp("all-tiny")
+    for spec in ALL:
+        build(Zoo(spec, "tiny"), home, all_images)
+    return home
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)
+def test_every_zoo_builds_and_its_rows_rebuild(spec, all_tiny, all_images):
+    zoo = Zoo(spec, "tiny")
+    config = read_manifest(all_tiny / zoo.repo).configs[spec.config]
+    assert config.runs + len(config.dropped) == len(runs_of(zoo)) == zoo.size.runs
+    assert config.rows == config.runs * len(zoo.size.checkpoints)
+    assert config.weight_layout() == layout_of(spec.network)
+    rows = read_rows(all_tiny / zoo.repo, spec.config)
+    for name in spec.varies:
+        assert len({row[name] for row in rows}) > 1
+    whole = [row for row in rows if row["train_fraction"] == 1]
+    step = max(1, len(whole) // 12)
+    assert_rows_rebuild(zoo, load_images(spec, zoo.size, all_images), whole[::step])
+
+
+def test_a_repo_holds_all_its_configs_in_one_card(all_tiny):
+    for repo in ("small-cnn-zoo-tiny", "cnn-zoo-2-tiny", "tetris-zoo-tiny", "mnist-zoo-tiny"):
+        configs = list(read_manifest(all_tiny / repo).configs)
+        assert sorted(f"{repo.removesuffix('-tiny')}/{config}" for config in configs) == sorted(
+            spec.id for spec in ALL if f"{spec.repo}-tiny" == repo
+        )
+        card = DatasetCard.load(all_tiny / repo / "README.md")
+        assert [config["config_name"] for config in card.data.configs] == configs
+        assert all(f"## Config `{config}`" in card.text for config in configs)
 
 
 def test_a_manifest_of_another_version_is_refused(tiny_home, tmp_path):

@@ -11,7 +11,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.initialisers import INITIALISERS, initial_weights
 from zoobench.runs import Run
 from zoobench.zoos import resolve
-from zoobench.zoos.spec import Hyperparameters
+from zoobench.zoos.spec import Hyperparameters, Training
 
 NETWORK = resolve("small-cnn-zoo/mnist").spec.network
 BASE = Hyperparameters("relu", "uniform", "adam", 1e-3, 0.0, 0.0, 1.0, None, 8)
@@ -58,7 +58,7 @@ def test_orthogonal_kernels_have_orthonormal_rows():
 
 
 def test_biases_start_at_the_runs_constant():
-    runs = [dataclasses.replace(Run("r", "c", BASE, 1), initial_bias=bias) for bias in (0.0, 0.01)]
+    runs = [Run("r", "c", BASE, 1, Training(initial_bias=bias)) for bias in (0.0, 0.01)]
     weights = initial_weights(NETWORK, runs, torch.device("cpu")).numpy()
     assert (weights[0, -10:] == 0).all()
     assert (weights[1, -10:] == np.float32(0.01)).all()

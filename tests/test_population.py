@@ -17,7 +17,7 @@ from zoobench.nets import RunDropout, module
 from zoobench.population import train
 from zoobench.runs import Run, runs_of
 from zoobench.zoos import resolve
-from zoobench.zoos.spec import Hyperparameters
+from zoobench.zoos.spec import Hyperparameters, Training
 
 # Rounding of float32 sums in another order, amplified over some hundred Adam steps.
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
@@ -42,7 +42,7 @@ def torch_optimizer(run, parameters):
         return torch.optim.SGD(parameters, momentum=0.9, **settings)
     if values.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, **settings)
-    return (torch.optim.AdamW if run.decoupled_decay else torch.optim.Adam)(parameters, **settings)
+    return (torch.optim.AdamW if run.training.decoupled_decay else torch.optim.Adam)(parameters, **settings)
 
 
 def train_alone(network, run, images, epochs):
@@ -114,8 +114,8 @@ def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, co
             init_std=0.3,
             batch_size=16,
         )
-        runs.append(Run(f"run-{i}", "c", values, seed=100 + i, initial_bias=0.01 * i, decoupled_decay=i % 5 == 0))
-    runs = [run for run in runs if not run.decoupled_decay or run.hyperparameters.optimizer == "adam"]
+        runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=Training(0.01 * i, decoupled_decay=i % 5 == 0)))
+    runs = [run for run in runs if not run.training.decoupled_decay or run.hyperparameters.optimizer == "adam"]
     *_, last = train(network, runs, images, (0, 3), conv=conv)
     for i, run in enumerate(runs):
         alone = train_alone(network, run, images, 3)

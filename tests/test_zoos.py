@@ -76,6 +76,7 @@ def test_a_wrong_name_says_what_would_be_right(name, scale, message):
     assert message in str(error.value)
 
 
-def test_a_zoo_that_cannot_be_built_says_so_and_which_can():
-    with pytest.raises(ZoobenchError, match="'cnn-zoo-2/mnist' is declared but cannot be built by this version"):
-        _ = resolve("cnn-zoo-2/mnist").size
+def test_a_scale_that_cannot_be_built_says_so_and_which_can():
+    message = "zoo 'cnn-zoo-2/mnist' cannot be built at scale 'lite' by this version; it can at: full, tiny"
+    with pytest.raises(ZoobenchError, match=message):
+        _ = resolve("cnn-zoo-2/mnist", "lite").size

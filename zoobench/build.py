@@ -28,7 +28,7 @@ from .population import Checkpoint, train
 from .runs import Run, runs_of
 from .splits import SPLITS, fold_of, split_of
 from .zoos import Zoo
-from .zoos.spec import Network, TetrisImages, ZooSpec
+from .zoos.spec import TetrisImages, ZooSpec
 
 _VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
 
@@ -113,9 +113,9 @@ def _build_in(
     entry = manifest.ConfigManifest(
         zoo=zoo.id,
         scale=zoo.scale,
-        network=network_json(spec.network),
+        network=to_json(spec.network.layers),
         layout=layout_of(spec.network).to_json(),
-        recipe={"type": type(size.recipe).__name__, **dataclasses.asdict(size.recipe)},
+        recipe=to_json(size.recipe),
         preprocessing=dataclasses.asdict(spec.preprocessing),
         images=manifest.ImagesEntry(
             source=spec.images.folder,
@@ -204,9 +204,14 @@ def chunk_table(
     return pa.Table.from_arrays(arrays, schema=row_schema), dropped
 
 
-def network_json(network: Network) -> list[dict[str, Any]]:
-    """Layers as dicts with a ``type``, enough to rebuild the network without zoobench."""
-    return [{"type": type(layer).__name__, **dataclasses.asdict(layer)} for layer in network.layers]
+def to_json(declaration: Any) -> Any:
+    """A declaration as JSON: dataclasses become dicts that keep their type's name."""
+    if dataclasses.is_dataclass(declaration):
+        fields = {field.name: to_json(getattr(declaration, field.name)) for field in dataclasses.fields(declaration)}
+        return {"type": type(declaration).__name__, **fields}
+    if isinstance(declaration, tuple):
+        return [to_json(item) for item in declaration]
+    return declaration
 
 
 def _install_config(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest) -> Path:

@@ -40,6 +40,34 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def recipe_text(recipe: dict[str, Any]) -> str:
+    """A recipe, as the manifest keeps it, in words."""
+    varied = dict(recipe.get("axes", [])) | dict(recipe.get("ranges", []))
+    shared = [f"{name} {value}" for name, value in recipe["fixed"].items() if name not in {*varied, "type"}]
+    shared += [f"initial bias {recipe['training']['initial_bias']}", "loss cross-entropy"]
+    if recipe["training"]["decoupled_decay"]:
+        shared.append("decoupled weight decay")
+    text = f"For all runs: {', '.join(shared)}."
+    match recipe["type"]:
+        case "SeedSweep":
+            return f"{text} Seeds 1, 2, 3, ...: the only difference between runs."
+        case "Grid":
+            axes = "; ".join(f"{name} in {{{', '.join(map(str, values))}}}" for name, values in varied.items())
+            seeds = "random seeds" if recipe["random_seeds"] else f"seeds 1 to {recipe['seeds']}"
+            return f"{text} Every combination of {axes}; {recipe['seeds']} runs of each, {seeds}."
+        case _:
+            ranges = "; ".join(f"{name} {_distribution(values)}" for name, values in varied.items())
+            seed = "each with its own seed" if recipe["seed"] is None else f"all with seed {recipe['seed']}"
+            return f"{text} Drawn independently for each run, {seed}: {ranges}."
+
+
+def _distribution(values: dict[str, Any]) -> str:
+    if values["type"] == "Choice":
+        return f"in {{{', '.join(map(str, values['values']))}}}"
+    kind = {"Uniform": "uniform", "LogUniform": "log-uniform"}[values["type"]]
+    return f"{kind} in [{values['low']}, {values['high']}]"
+
+
 def render(manifest: Manifest) -> str:
     """Render the card of a dataset folder."""
     environment = Environment(
@@ -55,5 +83,6 @@ def render(manifest: Manifest) -> str:
         paper=first.spec.paper,
         columns=COLUMN_MEANING,
         splits=SPLITS,
+        recipe_text=recipe_text,
         is_tetris=isinstance(first.spec.images, TetrisImages),
     )

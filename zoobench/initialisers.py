@@ -105,7 +105,7 @@ def initial_weights(network: Network, runs: Sequence[Run], device: torch.device)
         dtype=torch.float64,
         device=device,
     )[:, None]
-    bias = torch.tensor([run.initial_bias for run in runs], dtype=torch.float32, device=device)
+    bias = torch.tensor([run.training.initial_bias for run in runs], dtype=torch.float32, device=device)
     names = [run.hyperparameters.init for run in runs]
     parts = [
         bias[:, None].expand(-1, tensor.size)

@@ -213,7 +213,7 @@ class Population:
     def _updaters(self) -> list[tuple[slice, Updater]]:
         rates, decays = self._per_run("learning_rate"), self._per_run("weight_decay")
         by_update = self._segments(
-            lambda i: (self.counts[i], self.runs[i].hyperparameters.optimizer, self.runs[i].decoupled_decay)
+            lambda i: (self.counts[i], self.runs[i].hyperparameters.optimizer, self.runs[i].training.decoupled_decay)
         )
         return [
             (
@@ -223,7 +223,7 @@ class Population:
                     self.weights[part],
                     rates[part],
                     decays[part],
-                    self.runs[part.start].decoupled_decay,
+                    self.runs[part.start].training.decoupled_decay,
                 ),
             )
             for part in by_update
@@ -296,6 +296,6 @@ def _sort_key(run: Run) -> tuple[object, ...]:
     return (
         -hyperparameters.train_fraction,
         hyperparameters.optimizer,
-        run.decoupled_decay,
+        run.training.decoupled_decay,
         hyperparameters.activation,
     )

@@ -1,14 +1,23 @@
-"""From a declared recipe to the list of its runs."""
+"""From a declared recipe to the list of its runs.
+
+What a run is, its id and its hyperparameters, depends on the recipe and its number alone, never on how many runs a
+scale has.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
+from .hashing import unit_interval
 from .zoos import Zoo
-from .zoos.spec import Hyperparameters, SeedSweep
+from .zoos.spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Recipe, SeedSweep, Training, Uniform
 
 
 @dataclass(frozen=True)
@@ -19,22 +28,65 @@ class Run:
     config_id: str
     hyperparameters: Hyperparameters
     seed: int
-    initial_bias: float = 0.0
-    decoupled_decay: bool = False
+    training: Training = field(default_factory=Training)
 
 
 def config_id(hyperparameters: Hyperparameters) -> str:
     """A short hash of the hyperparameters: equal for runs that differ in nothing but the seed."""
     text = json.dumps(dataclasses.asdict(hyperparameters), sort_keys=True)
-    return f"config-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"config-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _seed_sweep(recipe: SeedSweep, runs: int) -> list[Run]:
+def _seed_sweep(recipe: SeedSweep, zoo_id: str, runs: int) -> list[Run]:
     config = config_id(recipe.fixed)
-    return [
-        Run(f"seed-{seed:04d}", config, recipe.fixed, seed, recipe.initial_bias, recipe.decoupled_decay)
-        for seed in range(1, runs + 1)
-    ]
+    return [Run(f"seed-{seed:04d}", config, recipe.fixed, seed, recipe.training) for seed in range(1, runs + 1)]
+
+
+def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
+    """Runs configuration by configuration; ``runs`` / seeds configurations are kept, by a hash of their number."""
+    names = [name for name, _ in recipe.axes]
+    configurations = list(enumerate(itertools.product(*(values for _, values in recipe.axes))))
+    kept = sorted(configurations, key=lambda entry: unit_interval("configuration", zoo_id, entry[0]))
+    kept = sorted(kept[: math.ceil(runs / recipe.seeds)])
+    result = []
+    for number, values in kept:
+        hyperparameters = dataclasses.replace(recipe.fixed, **dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
+        for repeat in range(1, recipe.seeds + 1):
+            seed = repeat
+            if recipe.random_seeds:
+                seed = 1 + int(unit_interval("seed", zoo_id, number, repeat) * (2**31 - 1))
+            run_id = f"config-{number:04d}-seed-{repeat:04d}"
+            result.append(Run(run_id, config_id(hyperparameters), hyperparameters, seed, recipe.training))
+    return result[:runs]
+
+
+def _draw(distribution: Choice | Uniform | LogUniform, position: float) -> str | float:
+    """The value at a position in [0, 1) of a distribution."""
+    match distribution:
+        case Choice(values):
+            return values[int(position * len(values))]
+        case Uniform(low, high):
+            return low + position * (high - low)
+        case LogUniform(low, high):
+            return low * (high / low) ** position
+
+
+def _random_search(recipe: RandomSearch, zoo_id: str, runs: int) -> list[Run]:
+    result = []
+    for number in range(1, runs + 1):
+        values = {name: _draw(d, unit_interval("draw", zoo_id, number, name)) for name, d in recipe.ranges}
+        hyperparameters = dataclasses.replace(recipe.fixed, **values)  # type: ignore[arg-type]
+        seed = number if recipe.seed is None else recipe.seed
+        run_id = f"run-{number:05d}"
+        result.append(Run(run_id, config_id(hyperparameters), hyperparameters, seed, recipe.training))
+    return result
+
+
+_ENUMERATE: dict[type[Recipe], Callable[[Any, str, int], list[Run]]] = {
+    SeedSweep: _seed_sweep,
+    Grid: _grid,
+    RandomSearch: _random_search,
+}
 
 
 def runs_of(zoo: Zoo) -> list[Run]:
@@ -43,4 +95,5 @@ def runs_of(zoo: Zoo) -> list[Run]:
     Raises:
         ZoobenchError: this version cannot build the zoo at this scale.
     """
-    return _seed_sweep(zoo.size.recipe, zoo.size.runs)
+    size = zoo.size
+    return _ENUMERATE[type(size.recipe)](size.recipe, zoo.spec.id, size.runs)

@@ -7,22 +7,15 @@ the same seed share their initialisation and must not sit on both sides of a spl
 
 from __future__ import annotations
 
-import hashlib
-
+from .hashing import unit_interval
 from .zoos.spec import ZooSpec
 
 SPLITS = ("train", "validation", "test")
 
 
-def _unit_interval(*parts: str) -> float:
-    """Hash the parts to a number in [0, 1)."""
-    digest = hashlib.sha256("\n".join(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
 def split_of(spec: ZooSpec, run_id: str) -> str:
     """Return ``"train"``, ``"validation"`` or ``"test"`` for one run."""
-    position = _unit_interval("split", spec.id, run_id)
+    position = unit_interval("split", spec.id, run_id)
     if position < spec.splits.train:
         return "train"
     return "validation" if position < spec.splits.train + spec.splits.validation else "test"
@@ -32,4 +25,4 @@ def fold_of(spec: ZooSpec, run_id: str) -> int | None:
     """Return the cross-validation fold (0, 1, ...) of a train run; ``None`` outside train or without folds."""
     if not spec.splits.folds or split_of(spec, run_id) != "train":
         return None
-    return int(_unit_interval("fold", spec.id, run_id) * spec.splits.folds)
+    return int(unit_interval("fold", spec.id, run_id) * spec.splits.folds)

@@ -64,7 +64,7 @@ def zoo_table(specs: list[tuple[ZooSpec, list[str]]]) -> Table:
             f"{layout_of(spec.network).size:,}",
             f"{spec.published_runs:,}",
             f"{spec.published_rows:,}",
-            ", ".join(scale for scale, _ in spec.scales) or "not yet",
+            ", ".join(scale for scale, _ in spec.scales),
             ", ".join(built) or "-",
         )
     return table

@@ -50,13 +50,11 @@ class Zoo:
             ZoobenchError: this version cannot build the zoo at this scale.
         """
         sizes = dict(self.spec.scales)
-        if not sizes:
-            raise ZoobenchError(
-                f"zoo {self.spec.id!r} is declared but cannot be built by this version; "
-                f"these can: {', '.join(spec.id for spec in ALL if spec.scales)}"
-            )
         if self.scale not in sizes:
-            raise ZoobenchError(f"zoo {self.spec.id!r} has no scale {self.scale!r}; it has: {', '.join(sizes)}")
+            raise ZoobenchError(
+                f"zoo {self.spec.id!r} cannot be built at scale {self.scale!r} by this version; "
+                f"it can at: {', '.join(sizes)}"
+            )
         return sizes[self.scale]
 
 

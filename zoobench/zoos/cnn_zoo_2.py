@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .sources import CIFAR10, FASHION_MNIST, MNIST, USPS
 from .spec import (
     Activation,
+    Choice,
     Conv,
     Dropout,
     GlobalAveragePool,
     HubImages,
+    Hyperparameters,
     Linear,
+    LogUniform,
     Network,
     Paper,
     Preprocessing,
+    RandomSearch,
+    Scale,
     Splits,
+    Uniform,
     ZooSpec,
 )
 
@@ -42,8 +50,39 @@ _NETWORK = Network(
     ),
 )
 
+_CHECKPOINTS = tuple(range(1, 101))
+_RECIPE = RandomSearch(
+    Hyperparameters(
+        activation="relu",
+        init="xavier_uniform",
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        dropout=0.0,
+        train_fraction=1.0,
+        init_std=None,
+        batch_size=128,
+    ),
+    ranges=(
+        ("activation", Choice(("relu", "tanh"))),
+        ("init", Choice(("xavier_uniform", "kaiming_uniform", "orthogonal"))),
+        ("optimizer", Choice(("adam", "sgd"))),
+        ("learning_rate", LogUniform(1e-4, 1e-2)),
+        ("weight_decay", LogUniform(1e-8, 1e-2)),
+        ("dropout", Uniform(0.0, 0.7)),
+        ("train_fraction", Choice((0.1, 0.25, 0.5, 1.0))),
+    ),
+    seed=None,
+)
+_DEVIATIONS = (
+    'The paper\'s split "0.8/0.1/0.2" cannot sum to 1; this zoo is split 0.8/0.1/0.1.',
+    "The ranges are those of the author's collection code; the paper gives none. Every run has a seed of its own.",
+)
 
-def _zoo(config: str, images: HubImages, mean: float, std: float, *, default: bool = False) -> ZooSpec:
+
+def _zoo(
+    config: str, images: HubImages, mean: float, std: float, train: int, test: int, *, default: bool = False
+) -> ZooSpec:
     return ZooSpec(
         repo="cnn-zoo-2",
         config=config,
@@ -51,19 +90,34 @@ def _zoo(config: str, images: HubImages, mean: float, std: float, *, default: bo
         preprocessing=Preprocessing(mean=mean / 255, std=std / 255),
         network=_NETWORK,
         published_runs=1000,
-        published_checkpoints=tuple(range(1, 101)),
+        published_checkpoints=_CHECKPOINTS,
         published_rows=100_000,
         varies=("activation", "init", "optimizer", "learning_rate", "weight_decay", "dropout", "train_fraction"),
         splits=Splits(0.80, 0.10, 0.10),
         paper=LIU,
         summary="CNNs of 75,146 weights, one random hyperparameter configuration per run, every epoch stored.",
         default=default,
+        scales=(
+            ("full", Scale(_RECIPE, 1000, _CHECKPOINTS, chunk=20, train_images=train, test_images=test)),
+            (
+                "tiny",
+                Scale(
+                    replace(_RECIPE, fixed=replace(_RECIPE.fixed, batch_size=16)),
+                    runs=20,
+                    checkpoints=_CHECKPOINTS[:2],
+                    chunk=8,
+                    train_images=48,
+                    test_images=30,
+                ),
+            ),
+        ),
+        deviations=_DEVIATIONS,
     )
 
 
 ZOOS = (
-    _zoo("cifar10", CIFAR10, 122.6, 61.0, default=True),
-    _zoo("mnist", MNIST, 33.3, 78.6),
-    _zoo("fashion_mnist", FASHION_MNIST, 72.9, 90.0),
-    _zoo("usps", USPS, 63.0, 76.2),
+    _zoo("cifar10", CIFAR10, 122.6, 61.0, 50_000, 10_000, default=True),
+    _zoo("mnist", MNIST, 33.3, 78.6, 60_000, 10_000),
+    _zoo("fashion_mnist", FASHION_MNIST, 72.9, 90.0, 60_000, 10_000),
+    _zoo("usps", USPS, 63.0, 76.2, 7_291, 2_007),
 )

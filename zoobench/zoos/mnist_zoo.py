@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from .sources import FASHION_MNIST, MNIST, SCHURHOLT_2021
 from .spec import (
     Activation,
     Conv,
+    Dropout,
     Flatten,
+    Grid,
     HubImages,
     Hyperparameters,
     Linear,
@@ -18,6 +21,7 @@ from .spec import (
     Scale,
     SeedSweep,
     Splits,
+    Training,
     ZooSpec,
 )
 
@@ -27,18 +31,23 @@ _NETWORK = Network(
         Conv("conv1", 1, 8, 5),
         MaxPool(2),
         Activation(),
+        Dropout(),
         Conv("conv2", 8, 6, 5),
         MaxPool(2),
         Activation(),
+        Dropout(),
         Conv("conv3", 6, 4, 2),
         Activation(),
+        Dropout(),
         Flatten(),
         Linear("fc1", 36, 20),
         Activation(),
+        Dropout(),
         Linear("fc2", 20, 10),
     ),
 )
 _EPOCHS = tuple(range(1, 51))
+_Scales = tuple[tuple[str, Scale], ...]
 _SEED_RECIPE = SeedSweep(
     Hyperparameters(
         activation="tanh",
@@ -51,17 +60,50 @@ _SEED_RECIPE = SeedSweep(
         init_std=None,
         batch_size=10,
     ),
-    initial_bias=0.01,
+    training=Training(initial_bias=0.01),
 )
 _LITE_RECIPE = replace(_SEED_RECIPE, fixed=replace(_SEED_RECIPE.fixed, learning_rate=1e-2, batch_size=16))
 _SEED_SCALES = (
-    ("full", Scale(_SEED_RECIPE, runs=1000, checkpoints=_EPOCHS, chunk=50, train_images=50_000)),
+    ("full", Scale(_SEED_RECIPE, runs=1000, checkpoints=_EPOCHS, chunk=50, train_images=50_000, test_images=10_000)),
     (
         "lite",
         Scale(_LITE_RECIPE, runs=100, checkpoints=_EPOCHS[:25], chunk=50, train_images=2_000, test_images=2_000),
     ),
     ("tiny", Scale(_LITE_RECIPE, runs=24, checkpoints=_EPOCHS[:3], chunk=10, train_images=200, test_images=200)),
 )
+# 256 configurations: the grid of the same group's later zoos.
+_GRID_256 = (
+    ("activation", ("tanh", "relu", "sigmoid", "gelu")),
+    ("dropout", (0.0, 0.5)),
+    ("init", ("uniform", "normal", "kaiming_uniform", "kaiming_normal")),
+    ("optimizer", ("adam", "sgd")),
+    ("learning_rate", (1e-3, 1e-4)),
+    ("weight_decay", (1e-3, 1e-4)),
+)
+# 1,152 configurations: the same axes, three of them with more values.
+_GRID_1152 = (
+    ("activation", ("tanh", "relu", "sigmoid", "gelu")),
+    ("dropout", (0.0, 0.25, 0.5)),
+    ("init", ("uniform", "normal", "kaiming_uniform", "kaiming_normal")),
+    ("optimizer", ("adam", "sgd")),
+    ("learning_rate", (1e-3, 3e-4, 1e-4)),
+    ("weight_decay", (1e-3, 1e-4, 1e-5, 0.0)),
+)
+_GRID_NOT_PUBLISHED = (
+    "The paper does not spell out its 1,152 configurations; this grid of that size is zoobench's own choice."
+)
+
+
+def _hyp_scales(axes: tuple[tuple[str, tuple[str | float, ...]], ...], seeds: int, random_seeds: bool) -> _Scales:
+    recipe = Grid(_SEED_RECIPE.fixed, axes, seeds, random_seeds, _SEED_RECIPE.training)
+    runs = math.prod(len(values) for _, values in axes) * seeds
+    small = replace(recipe, fixed=replace(recipe.fixed, batch_size=32))
+    return (
+        ("full", Scale(recipe, runs=runs, checkpoints=_EPOCHS, chunk=64, train_images=50_000, test_images=10_000)),
+        ("tiny", Scale(small, runs=30, checkpoints=_EPOCHS[:2], chunk=20, train_images=100, test_images=100)),
+    )
+
+
 _HYP_VARIES = ("activation", "init", "optimizer", "learning_rate", "weight_decay", "dropout")
 
 
@@ -73,7 +115,8 @@ def _zoo(
     summary: str,
     *,
     default: bool = False,
-    scales: tuple[tuple[str, Scale], ...] = (),
+    scales: _Scales,
+    deviations: tuple[str, ...] = (),
 ) -> ZooSpec:
     return ZooSpec(
         repo="mnist-zoo",
@@ -91,7 +134,10 @@ def _zoo(
         also_known_as="FASHION-SEED" if config == "fashion-seed" else f"MNIST-{config.upper()}",
         default=default,
         scales=scales,
-        deviations=("The paper does not state the batch size; 10 is what the same group used in later zoos.",),
+        deviations=(
+            "The paper does not state the batch size; 10 is what the same group used in later zoos.",
+            *deviations,
+        ),
     )
 
 
@@ -105,9 +151,46 @@ ZOOS = (
         default=True,
         scales=_SEED_SCALES,
     ),
-    _zoo("fashion-seed", FASHION_MNIST, 1000, (), "CNNs of 2,464 weights on Fashion-MNIST; only the seed differs."),
-    _zoo("hyp-1-fix-seed", MNIST, 1152, _HYP_VARIES, "1,152 configurations, one fixed seed for all."),
-    _zoo("hyp-1-rand-seed", MNIST, 1152, _HYP_VARIES, "1,152 configurations, a random seed each."),
-    _zoo("hyp-5-fix-seed", MNIST, 1280, _HYP_VARIES, "256 configurations, the same five seeds each."),
-    _zoo("hyp-5-rand-seed", MNIST, 1280, _HYP_VARIES, "256 configurations, five random seeds each."),
+    _zoo(
+        "fashion-seed",
+        FASHION_MNIST,
+        1000,
+        (),
+        "CNNs of 2,464 weights on Fashion-MNIST; only the seed differs.",
+        scales=_SEED_SCALES,
+    ),
+    _zoo(
+        "hyp-1-fix-seed",
+        MNIST,
+        1152,
+        _HYP_VARIES,
+        "1,152 configurations, one fixed seed for all.",
+        scales=_hyp_scales(_GRID_1152, seeds=1, random_seeds=False),
+        deviations=(_GRID_NOT_PUBLISHED,),
+    ),
+    _zoo(
+        "hyp-1-rand-seed",
+        MNIST,
+        1152,
+        _HYP_VARIES,
+        "1,152 configurations, a random seed each.",
+        scales=_hyp_scales(_GRID_1152, seeds=1, random_seeds=True),
+        deviations=(_GRID_NOT_PUBLISHED,),
+    ),
+    _zoo(
+        "hyp-5-fix-seed",
+        MNIST,
+        1280,
+        _HYP_VARIES,
+        "256 configurations, the same five seeds each.",
+        scales=_hyp_scales(_GRID_256, seeds=5, random_seeds=False),
+    ),
+    _zoo(
+        "hyp-5-rand-seed",
+        MNIST,
+        1280,
+        _HYP_VARIES,
+        "256 configurations, five random seeds each.",
+        scales=_hyp_scales(_GRID_256, seeds=5, random_seeds=True),
+    ),
 )

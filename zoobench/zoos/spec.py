@@ -6,7 +6,7 @@ Frozen dataclasses only. What is done with them lives above: ``layout`` counts p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -129,15 +129,75 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
-class SeedSweep:
-    """One configuration, seeds 1 ... runs: the seed is the only difference between runs.
+class Training:
+    """What all runs of a recipe share beside their fixed hyperparameters.
 
-    ``decoupled_decay``: weight decay as in AdamW instead of L2 in the gradient.
+    ``initial_bias``: every bias starts there. ``decoupled_decay``: weight decay as in AdamW instead of L2 in the
+    gradient.
+    """
+
+    initial_bias: float = 0.0
+    decoupled_decay: bool = False
+
+
+@dataclass(frozen=True)
+class SeedSweep:
+    """One configuration, seeds 1 ... runs: the seed is the only difference between runs."""
+
+    fixed: Hyperparameters
+    training: Training = field(default_factory=Training)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of the values of ``axes`` (hyperparameter name, values), each trained with several seeds.
+
+    ``random_seeds``: every run draws a seed of its own; otherwise every configuration has seeds 1 ... ``seeds``.
+    A scale with fewer runs trains a fixed random choice of the configurations.
     """
 
     fixed: Hyperparameters
-    initial_bias: float = 0.0
-    decoupled_decay: bool = False
+    axes: tuple[tuple[str, tuple[str | float, ...]], ...]
+    seeds: int
+    random_seeds: bool = False
+    training: Training = field(default_factory=Training)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of ``values``, equally likely."""
+
+    values: tuple[str | float, ...]
+
+
+@dataclass(frozen=True)
+class Uniform:
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """One independent draw from ``ranges`` (hyperparameter name, distribution) per run.
+
+    ``seed`` is every run's seed; ``None`` gives each run its own.
+    """
+
+    fixed: Hyperparameters
+    ranges: tuple[tuple[str, Choice | Uniform | LogUniform], ...]
+    seed: int | None
+    training: Training = field(default_factory=Training)
+
+
+Recipe = SeedSweep | Grid | RandomSearch
 
 
 @dataclass(frozen=True)
@@ -148,7 +208,7 @@ class Scale:
     many images of the source are used, ``None`` for all. ``chunk``: runs that are trained together.
     """
 
-    recipe: SeedSweep
+    recipe: Recipe
     runs: int
     checkpoints: tuple[int, ...]
     chunk: int
@@ -182,7 +242,7 @@ class ZooSpec:
 
     ``published_runs``, ``published_checkpoints`` and ``published_rows`` are the size in the paper or its release, where
     rows of crashed runs may be missing. ``varies`` lists the hyperparameter columns that differ between runs.
-    ``scales`` is empty while this version cannot train the zoo.
+    ``scales`` holds the sizes at which this version can train the zoo.
     """
 
     repo: str
@@ -197,9 +257,9 @@ class ZooSpec:
     splits: Splits
     paper: Paper
     summary: str
+    scales: tuple[tuple[str, Scale], ...]
     also_known_as: str = ""
     default: bool = False
-    scales: tuple[tuple[str, Scale], ...] = ()
     deviations: tuple[str, ...] = ()
 
     @property
