@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,10 @@ from zoobench.images import Images, load_images
 from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.sources import CIFAR10, FASHION_MNIST, MNIST, SVHN, USPS
 from zoobench.zoos.spec import HubImages
+
+# Decoded images and built zoos go to a cache of this session, not to the user's.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="zoobench-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared" / "images"
 

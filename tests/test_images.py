@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import write_digits
+from zoobench import images as images_module
 from zoobench.errors import ZoobenchError
 from zoobench.images import draw_tetris, load_images
 from zoobench.serve import application
@@ -59,6 +60,21 @@ def test_the_order_of_the_source_does_not_matter(tmp_path):
     other = load_images(TINY_MNIST.spec, TINY_MNIST.size, tmp_path / "shuffled")
     assert one.sha256 == other.sha256
     assert np.array_equal(one.train_images, other.train_images)
+
+
+def test_images_are_decoded_once_and_again_when_the_files_change(tmp_path, monkeypatch):
+    folder = write_digits(tmp_path)
+    decoded = []
+    decode = images_module._decode
+    monkeypatch.setattr(images_module, "_decode", lambda *args: decoded.append(1) or decode(*args))
+    first = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
+    again = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
+    assert len(decoded) == 2  # train and test
+    assert again.sha256 == first.sha256
+    file = folder / "mnist" / "train-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(file).slice(0, 1000), file)
+    assert load_images(TINY_MNIST.spec, TINY_MNIST.size, folder).sha256 != first.sha256
+    assert len(decoded) == 3
 
 
 def test_without_a_folder_the_hub_is_asked_for_the_data_set(tmp_path):

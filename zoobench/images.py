@@ -11,13 +11,16 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import platformdirs
 
 from .errors import ZoobenchError
 from .zoos.spec import HubImages, Preprocessing, Scale, TetrisImages, ZooSpec
 
 IMAGES_VARIABLE = "ZOOBENCH_IMAGES"
+_CACHE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,10 @@ def draw_tetris(source: TetrisImages, count_per_class: int, part: str) -> tuple[
 
 
 def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels (n, height, width) float32 in [0, 1] and labels of one part, in the source's order."""
+    """Grey levels (n, height, width) float32 in [0, 1] and labels of one part, in canonical order, memory-mapped.
+
+    Images are decoded once per machine; the cache is keyed by what ``datasets`` has loaded.
+    """
     import datasets
 
     if folder is not None:
@@ -70,23 +76,47 @@ def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[n
         raise ZoobenchError(
             f"images {source.folder!r} lack the column {sorted(missing)[0]!r}; found {table.column_names}"
         )
-    # Parquet files written without the metadata of `datasets` hold images as plain structs of bytes.
-    table = table.cast_column(source.image_column, datasets.Image())
+    loaded = [Path(entry["filename"]) for entry in table.cache_files]
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in loaded]
+    key = hashlib.sha256(repr((_CACHE_VERSION, stats)).encode()).hexdigest()[:16]
+    cached = [_cache_folder() / f"{source.folder}-{part}-{key}-{kind}.npy" for kind in ("levels", "labels")]
+    if not all(path.exists() for path in cached):
+        # Parquet files written without the metadata of `datasets` hold images as plain structs of bytes.
+        table = table.cast_column(source.image_column, datasets.Image())
+        for path, array in zip(cached, _canonical(*_decode(source, table)), strict=True):
+            _save(path, array)
+    levels, labels = (np.load(path, mmap_mode="r") for path in cached)
+    return levels, labels
+
+
+def _decode(source: HubImages, table: Any) -> tuple[np.ndarray, np.ndarray]:
     levels = np.stack([np.asarray(image, dtype=np.float32) for image in table[source.image_column]]) / 255
     if levels.ndim == 4:
         levels = levels.mean(axis=3, dtype=np.float32)
     return levels, np.asarray(table[source.label_column], dtype=np.int64)
 
 
-def _canonical(levels: np.ndarray, labels: np.ndarray, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by a hash of pixels and label, and keep the first ``count``."""
+def _canonical(levels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort by a hash of pixels and label."""
     pixels = np.ascontiguousarray(levels, dtype="<f4")
     digests = [
         hashlib.blake2b(image.tobytes() + bytes([label]), digest_size=16).digest()
         for image, label in zip(pixels, labels.tolist(), strict=True)
     ]
-    order = sorted(range(len(labels)), key=digests.__getitem__)[:count]
+    order = sorted(range(len(labels)), key=digests.__getitem__)
     return pixels[order], labels[order]
+
+
+def _cache_folder() -> Path:
+    folder = platformdirs.user_cache_path("zoobench") / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
+    np.save(temporary, array)
+    temporary.replace(path)
 
 
 def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | None = None) -> Images:
@@ -143,7 +173,7 @@ def _load_hub_images(source: HubImages, size: Scale, folder: Path | None) -> lis
             ) from error
         if count and len(labels) < count:
             raise ZoobenchError(f"images {source.folder!r} have {len(labels)} in {part!r}, the recipe needs {count}")
-        parts.append(_canonical(levels, labels, count))
+        parts.append((np.array(levels[:count]), np.array(labels[:count])))
     return parts
 
 
