@@ -8,6 +8,7 @@ VERBS = [
     ["zoos"],
     ["tasks"],
     ["build"],
+    ["verify"],
     ["serve"],
     ["install"],
     ["run"],

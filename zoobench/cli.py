@@ -129,6 +129,33 @@ def build(
 
 
 @app.command()
+def verify(
+    target: Annotated[str, typer.Argument(help="A dataset folder, or the id of a zoo in ZOOBENCH_DATA.")],
+    sample: Annotated[int, typer.Option(min=0, help="Networks per config to rebuild and measure again.")] = 8,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+) -> None:
+    """Check a dataset folder: files, rows, splits, and sampled networks against their recorded scores.
+
+    Exits with code 1 and a list if something is wrong. Example: zoobench verify tetris-zoo/seed --sample 20
+    """
+    from . import hub, progress
+    from .verify import verify as check
+    from .zoos import resolve
+
+    folder, configs = Path(target), None
+    if not folder.is_dir():
+        zoo = resolve(target)
+        folder, configs = hub.data_home() / zoo.repo, [zoo.spec.config]
+    with _needs("torch", "build"), progress.spinner("verifying"):
+        problems = check(folder, configs, sample, images)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"{folder} is sound")
+
+
+@app.command()
 def serve(
     directory: Annotated[Path, typer.Argument(help="A dataset folder, or a folder of them.")],
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8765,

@@ -1,0 +1,168 @@
+"""Integrity of a dataset folder: files, rows, splits, and networks that still do what their rows say.
+
+Every check adds plain sentences to a list of problems; an empty list means that the folder is what its manifest
+describes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from . import schema, zoos
+from .errors import ZoobenchError
+from .hashing import unit_interval
+from .manifest import ConfigManifest, read_manifest, sha256_of
+from .splits import SPLITS, split_of
+
+_LOSS_TOLERANCE = 1e-4
+
+
+def verify(
+    folder: Path, configs: list[str] | None = None, sample: int = 8, images_folder: Path | None = None
+) -> list[str]:
+    """Check a dataset folder.
+
+    Args:
+        folder: the dataset folder.
+        configs: which configs; ``None`` for all.
+        sample: how many networks of each config to rebuild and measure again; 0 needs neither torch nor images.
+        images_folder: where the images are, if not on the Hub.
+
+    Returns:
+        what is wrong, one sentence each.
+
+    Raises:
+        ZoobenchError: no manifest, an unknown config, or the images for the sample cannot be had.
+    """
+    manifest = read_manifest(folder)
+    problems: list[str] = []
+    for name in configs or list(manifest.configs):
+        if name not in manifest.configs:
+            raise ZoobenchError(f"{folder} has no config {name!r}; it has: {', '.join(manifest.configs)}")
+        config = manifest.configs[name]
+        broken = list(_files(folder, name, config))
+        problems += broken
+        problems += _layout(config)
+        try:
+            rows = {split: _read(folder, name, split) for split in SPLITS}
+            labels = {split: pq.read_table(folder / "labels" / name / f"{split}.parquet") for split in SPLITS}
+        except (OSError, pa.ArrowException) as error:
+            problems.append(f"{name}: cannot be read: {str(error).splitlines()[0]}")
+            continue
+        problems += _rows(name, config, rows, labels)
+        if sample and not broken:
+            problems += _networks(config, rows, sample, images_folder)
+    return problems
+
+
+def _files(folder: Path, name: str, config: ConfigManifest) -> Iterator[str]:
+    """Every listed file is there with its size and sha256, and no other parquet file is."""
+    listed = {entry.path for entry in config.files}
+    for entry in config.files:
+        path = folder / entry.path
+        if not path.is_file():
+            yield f"{entry.path}: missing"
+        elif path.stat().st_size != entry.size:
+            yield f"{entry.path}: {path.stat().st_size:,} bytes, the manifest says {entry.size:,}"
+        elif sha256_of(path) != entry.sha256:
+            yield f"{entry.path}: its sha256 is not the manifest's; the file has changed"
+    for place in (folder / name, folder / "labels" / name):
+        for path in sorted(place.glob("*")):
+            if path.relative_to(folder).as_posix() not in listed:
+                yield f"{path.relative_to(folder)}: not in the manifest"
+
+
+def _layout(config: ConfigManifest) -> Iterator[str]:
+    end = 0
+    for tensor in config.weight_layout().tensors:
+        if tensor.offset != end:
+            yield f"{config.zoo}: layout of {tensor.name} starts at {tensor.offset}, the tensor before it ends at {end}"
+        end = tensor.offset + tensor.size
+
+
+def _read(folder: Path, name: str, split: str) -> pa.Table:
+    paths = sorted((folder / name).glob(f"{split}-*.parquet"))
+    return pa.concat_tables([pq.read_table(path, memory_map=True) for path in paths])
+
+
+def _rows(name: str, config: ConfigManifest, rows: dict[str, pa.Table], labels: dict[str, pa.Table]) -> Iterator[str]:
+    """Schema, counts, ids, splits, finite weights, and labels that repeat the rows."""
+    spec = zoos.resolve(config.zoo).spec
+    expected = schema.rows(config.weight_layout().size)
+    ids: list[pa.ChunkedArray] = []
+    seen: dict[str, str] = {}
+    for split, table in rows.items():
+        where = f"{name}/{split}"
+        if not table.schema.equals(expected):
+            yield f"{where}: columns are not those of the schema"
+            continue
+        if table.num_rows != config.splits[split].rows:
+            yield f"{where}: {table.num_rows:,} rows, the manifest says {config.splits[split].rows:,}"
+        ids.append(table["example_id"])
+        epochs = pc.utf8_lpad(pc.cast(table["epoch"], pa.string()), 3, "0")
+        if not pc.all(pc.equal(pc.binary_join_element_wise(table["run_id"], epochs, "/"), table["example_id"])).as_py():
+            yield f"{where}: an example_id is not run_id/epoch"
+        for run in table["run_id"].unique().to_pylist():
+            if seen.setdefault(run, split) != split:
+                yield f"{where}: run {run} is also in {seen[run]}"
+            if split_of(spec, run) != split:
+                yield f"{where}: run {run} belongs in {split_of(spec, run)}"
+        for chunk in table["weights"].chunks:
+            finite = np.isfinite(chunk.flatten().to_numpy())
+            if not finite.all():
+                row = int(np.argmin(finite)) // config.weight_layout().size
+                yield f"{where}: weights are not finite, first in the row {row:,} of a chunk"
+        if not labels[split].equals(table.drop_columns("weights")):
+            yield f"labels/{name}/{split}.parquet: not the rows without their weights"
+    if ids and len(pa.chunked_array([c for column in ids for c in column.chunks]).unique()) != sum(map(len, ids)):
+        yield f"{name}: example ids are not unique"
+    if sum(table.num_rows for table in rows.values()) != config.rows:
+        yield f"{name}: the splits do not add up to the {config.rows:,} rows of the manifest"
+
+
+def _networks(
+    config: ConfigManifest, rows: dict[str, pa.Table], sample: int, images_folder: Path | None
+) -> Iterator[str]:
+    """Rebuild sampled networks with plain PyTorch modules and measure them on the images again."""
+    from .images import load_images
+
+    zoo = zoos.resolve(config.zoo)
+    images = load_images(zoo.spec, zoo.size, images_folder)
+    if images.sha256 != config.images.sha256:
+        yield f"{config.zoo}: the images found here are not those that the manifest names; no network was measured"
+        return
+    places = [(split, row) for split, table in rows.items() for row in range(table.num_rows)]
+    chosen = sorted(places, key=lambda place: unit_interval("verify", config.zoo, *place))[:sample]
+    for split, row in chosen:
+        stored = rows[split].slice(row, 1).to_pylist()[0]
+        yield from _remeasure(zoo, images, stored)
+
+
+def _remeasure(zoo: zoos.Zoo, images: Any, stored: dict[str, Any]) -> Iterator[str]:
+    import torch
+
+    from .nets import module
+
+    network = module(zoo.spec.network, stored["activation"], np.array(stored["weights"], dtype=np.float32)).eval()
+    parts = {"test": (images.test_images, images.test_labels)}
+    if stored["train_fraction"] == 1:
+        parts["train"] = (images.train_images, images.train_labels)
+    for part, (pixels, labels) in parts.items():
+        with torch.no_grad():
+            logits = torch.cat([network(batch) for batch in torch.from_numpy(pixels).split(1000)])
+        truth = torch.from_numpy(labels)
+        accuracy = (logits.argmax(1) == truth).double().mean().item()
+        loss = torch.nn.functional.cross_entropy(logits.double(), truth).item()
+        # One image whose two best logits agree up to rounding may fall either way.
+        if abs(accuracy - stored[f"{part}_accuracy"]) > 1.01 / len(truth):
+            yield f"{stored['example_id']}: {part}_accuracy {stored[f'{part}_accuracy']:.4f}, measured {accuracy:.4f}"
+        if not math.isclose(loss, stored[f"{part}_loss"], rel_tol=_LOSS_TOLERANCE, abs_tol=_LOSS_TOLERANCE):
+            yield f"{stored['example_id']}: {part}_loss {stored[f'{part}_loss']:.6g}, measured {loss:.6g}"
