@@ -1,8 +1,11 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -151,7 +154,73 @@ def test_an_interrupted_build_leaves_the_dataset_as_it_was(tiny_home, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         build(resolve("tetris-zoo-tiny/seed"), tmp_path)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    assert os.listdir(tmp_path) == ["tetris-zoo-tiny"]
+    assert sorted(os.listdir(tmp_path)) == [".tetris-zoo-tiny-seed.build", "tetris-zoo-tiny"]
+
+
+def test_a_build_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path):
+    """kill -9 after the first of three chunks; then --resume, beside an uninterrupted build."""
+    command = [sys.executable, "-m", "zoobench", "build", "tetris-zoo/hyp", "--scale", "tiny", "--out"]
+    work = tmp_path / "killed" / ".tetris-zoo-tiny-hyp.build"
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (work / "chunk-000000.json").exists():
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    first = (work / "chunk-000000.parquet").stat()
+    assert not (tmp_path / "killed" / "tetris-zoo-tiny").exists()
+    assert not (work / "chunk-000060.json").exists()
+    resumed = subprocess.run(
+        [*command, str(tmp_path / "killed"), "--resume"], capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, check=True)
+    one, other = (read_manifest(tmp_path / name / "tetris-zoo-tiny").configs["hyp"] for name in ("killed", "whole"))
+    assert one.files == other.files
+    assert first.st_size > 0
+    assert os.listdir(tmp_path / "killed") == ["tetris-zoo-tiny"]
+
+
+def test_a_resumed_build_trains_only_what_is_missing(tmp_path, monkeypatch):
+    zoo = resolve("tetris-zoo-tiny/seed")
+    trained = []
+
+    def counting(network, runs, *args, **kwargs):
+        trained.append(runs[0].run_id)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train(network, runs, *args, **kwargs)
+
+    monkeypatch.setattr(builder, "train", counting)
+    with pytest.raises(KeyboardInterrupt):
+        build(zoo, tmp_path)
+    build(zoo, tmp_path, resume=True)
+    assert trained == ["seed-0001", "seed-0017", "seed-0017", "seed-0033"]
+
+
+def test_chunks_of_another_recipe_are_not_resumed(tmp_path, monkeypatch, zoobench):
+    monkeypatch.setattr(builder, "train", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build(resolve("tetris-zoo-tiny/seed"), tmp_path)
+    plan = tmp_path / ".tetris-zoo-tiny-seed.build" / "plan.json"
+    plan.write_text(plan.read_text().replace('"runs": 40', '"runs": 41'))
+    outcome = zoobench("build", "tetris-zoo/seed", "--scale", "tiny", "--out", tmp_path, "--resume")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "cannot resume tetris-zoo-tiny/seed" in outcome.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full to stand for a full disk")
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path, monkeypatch, zoobench):
+    real = Path.open
+
+    def full(path, mode="r", *args, **kwargs):
+        return real(Path("/dev/full") if "w" in mode and "chunk" in path.name else path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    outcome = zoobench("build", "tetris-zoo/seed", "--scale", "tiny", "--out", tmp_path)
+    assert outcome.code == 2
+    assert "No space left on device" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert os.listdir(tmp_path / ".tetris-zoo-tiny-seed.build") == ["plan.json"]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(zoobench, tmp_path):

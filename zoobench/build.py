@@ -1,7 +1,8 @@
 """Building a zoo from scratch: train the population, write the dataset folder.
 
-The folder is what would be pushed to the Hub (see ``card`` and ``manifest``). It is prepared beside its destination and
-moved there when complete; an interrupted build leaves the destination as it was.
+The folder is what would be pushed to the Hub (see ``card`` and ``manifest``). Chunks of runs are kept in a hidden work
+folder beside it, each written whole or not at all, so that a killed build can resume; the dataset folder changes only
+when all are there.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import collections
 import dataclasses
 import datetime
 import importlib.metadata
+import json
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def build(
     images_folder: Path | None = None,
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
+    resume: bool = False,
 ) -> Path:
     """Train a zoo and write it as a config of the dataset folder ``out/<repo>``; other configs there stay.
 
@@ -59,56 +61,89 @@ def build(
         images_folder: where images are, if not on the Hub.
         device: a torch device.
         on_progress: called after each epoch of each chunk.
+        resume: keep the chunks that an interrupted build of the same zoo has finished.
 
     Returns:
         the dataset folder.
 
     Raises:
-        ZoobenchError: the zoo cannot be built, its images cannot be had, or ``out`` cannot be written.
+        ZoobenchError: the zoo cannot be built, its images cannot be had, ``out`` cannot be written, or the
+            interrupted build was of another recipe.
     """
     runs = runs_of(zoo)
     images = load_images(zoo.spec, zoo.size, images_folder)
+    work = out / f".{zoo.repo}-{zoo.spec.config}.build"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{zoo.repo}-{zoo.spec.config}-", dir=out) as work:
-            return _build_in(Path(work), zoo, runs, images, out, device, on_progress)
+        if not resume:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+        _check_plan(work, zoo, images)
+        dropped = _train_chunks(work, zoo, runs, images, device, on_progress)
+        folder = _assemble(work, out / zoo.repo, zoo, runs, images, dropped)
+        shutil.rmtree(work)
+        return folder
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 
 
-def _build_in(
+def _check_plan(work: Path, zoo: Zoo, images: Images) -> None:
+    """Chunks of one recipe, one set of images and one library version only may be put together."""
+    plan = {
+        "recipe": to_json(zoo.size),
+        "images": images.sha256,
+        "versions": {name: importlib.metadata.version(name) for name in ("zoobench", "torch")},
+    }
+    text = json.dumps(plan, indent=1)
+    path = work / "plan.json"
+    if path.exists() and path.read_text() != text:
+        raise ZoobenchError(
+            f"cannot resume {zoo.id}: the chunks in {work} are of another recipe, other images or other versions; "
+            "start again without --resume"
+        )
+    manifest.write_atomically(path, text.encode())
+
+
+def _train_chunks(
     work: Path,
     zoo: Zoo,
     runs: list[Run],
     images: Images,
-    out: Path,
     device: str,
     on_progress: Callable[[Progress], None] | None,
-) -> Path:
-    spec, size = zoo.spec, zoo.size
-    chunks: list[Path] = []
-    dropped: list[manifest.DroppedRun] = []
+) -> list[manifest.DroppedRun]:
+    """Train every chunk that is not there yet. A chunk is there when its list of dropped runs is, which comes last."""
+    size = zoo.size
+    dropped = []
     for start in range(0, len(runs), size.chunk):
         part = runs[start : start + size.chunk]
+        finished = work / f"chunk-{start:06d}.json"
+        if not finished.exists():
 
-        def on_epoch(epoch: int, start: int = start, part: Sequence[Run] = part) -> None:
-            if on_progress:
-                on_progress(Progress(start, len(part), epoch, len(runs), max(size.checkpoints)))
+            def on_epoch(epoch: int, start: int = start, part: Sequence[Run] = part) -> None:
+                if on_progress:
+                    on_progress(Progress(start, len(part), epoch, len(runs), max(size.checkpoints)))
 
-        checkpoints = list(train(spec.network, part, images, size.checkpoints, device, on_epoch))
-        table, lost = chunk_table(spec, part, checkpoints)
-        dropped += lost
-        if table.num_rows:
-            chunks.append(work / f"chunk-{len(chunks):05d}.parquet")
-            shards.write_table(chunks[-1], table)
-    if not chunks:
-        raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
+            checkpoints = list(train(zoo.spec.network, part, images, size.checkpoints, device, on_epoch))
+            table, lost = chunk_table(zoo.spec, part, checkpoints)
+            shards.write_table(finished.with_suffix(".parquet"), table)
+            manifest.write_atomically(finished, json.dumps([run.model_dump() for run in lost]).encode())
+        dropped += [manifest.DroppedRun.model_validate(run) for run in json.loads(finished.read_text())]
+    return dropped
 
-    fresh = work / "fresh"
+
+def _assemble(
+    work: Path, folder: Path, zoo: Zoo, runs: list[Run], images: Images, dropped: list[manifest.DroppedRun]
+) -> Path:
+    """Turn the chunks into splits, labels, pictures and a manifest entry, and move them to the dataset folder."""
+    spec, size = zoo.spec, zoo.size
     kept = {run.run_id for run in runs} - {run.run_id for run in dropped}
+    if not kept:
+        raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
+    fresh = work / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
     split_of_run = {run_id: split_of(spec, run_id) for run_id in sorted(kept)}
     runs_in = collections.Counter(split_of_run.values())
-    rows = shards.write_splits(fresh, spec.config, chunks, split_of_run)
+    rows = shards.write_splits(fresh, spec.config, sorted(work.glob("chunk-*.parquet")), split_of_run)
     plots.image_gallery(images, spec.preprocessing, fresh / "pictures" / f"{spec.config}.png")
     entry = manifest.ConfigManifest(
         zoo=zoo.id,
@@ -134,7 +169,7 @@ def _build_in(
         | {name: importlib.metadata.version(name) for name in _VERSIONS_OF},
         built=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-    return _install_config(fresh, out / zoo.repo, zoo, entry)
+    return _install_config(fresh, folder, zoo, entry)
 
 
 def chunk_table(

@@ -111,6 +111,7 @@ def build(
     out: Annotated[Path | None, typer.Option(help="Parent of the dataset folder; default ZOOBENCH_DATA.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted build.")] = False,
 ) -> None:
     """Train a zoo from scratch and write it as a dataset folder.
 
@@ -124,7 +125,7 @@ def build(
     with _needs("torch", "build"):
         from .build import build as build_zoo
     with progress.build_bar(chosen.id) as on_progress:
-        folder = build_zoo(chosen, out or hub.data_home(), images, device, on_progress)
+        folder = build_zoo(chosen, out or hub.data_home(), images, device, on_progress, resume)
     typer.echo(f"built {chosen.id} in {folder}")
 
 

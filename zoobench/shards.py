@@ -5,8 +5,10 @@ Weights are stored plain (float32 noise does not compress and plain pages decode
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,10 +28,10 @@ def _compression(columns: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _writer(path: Path, table_schema: pa.Schema) -> pq.ParquetWriter:
+def _writer(target: Path | BinaryIO, table_schema: pa.Schema) -> pq.ParquetWriter:
     labels = [name for name in table_schema.names if name != "weights"]
     return pq.ParquetWriter(
-        path,
+        target,
         table_schema,
         compression=_compression(table_schema.names),
         use_dictionary=labels,
@@ -38,10 +40,18 @@ def _writer(path: Path, table_schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write one table to one file, in row groups of bounded size."""
+    """Write one table to one file, in row groups of bounded size; the file is there whole or not at all."""
     row_bytes = max(1, table.nbytes // max(1, table.num_rows))
-    with _writer(path, table.schema) as writer:
-        writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            with _writer(handle, table.schema) as writer:
+                writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_splits(folder: Path, config: str, chunks: list[Path], split_of_run: dict[str, str]) -> dict[str, int]:
