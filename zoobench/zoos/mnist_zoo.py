@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from .sources import FASHION_MNIST, MNIST, SCHURHOLT_2021
@@ -94,9 +93,10 @@ _GRID_NOT_PUBLISHED = (
 )
 
 
-def _hyp_scales(axes: tuple[tuple[str, tuple[str | float, ...]], ...], seeds: int, random_seeds: bool) -> _Scales:
+def _hyp_scales(
+    axes: tuple[tuple[str, tuple[str | float, ...]], ...], runs: int, seeds: int, random_seeds: bool
+) -> _Scales:
     recipe = Grid(_SEED_RECIPE.fixed, axes, seeds, random_seeds, _SEED_RECIPE.training)
-    runs = math.prod(len(values) for _, values in axes) * seeds
     small = replace(recipe, fixed=replace(recipe.fixed, batch_size=32))
     return (
         ("full", Scale(recipe, runs=runs, checkpoints=_EPOCHS, chunk=64, train_images=50_000, test_images=10_000)),
@@ -165,7 +165,7 @@ ZOOS = (
         1152,
         _HYP_VARIES,
         "1,152 configurations, one fixed seed for all.",
-        scales=_hyp_scales(_GRID_1152, seeds=1, random_seeds=False),
+        scales=_hyp_scales(_GRID_1152, runs=1152, seeds=1, random_seeds=False),
         deviations=(_GRID_NOT_PUBLISHED,),
     ),
     _zoo(
@@ -174,7 +174,7 @@ ZOOS = (
         1152,
         _HYP_VARIES,
         "1,152 configurations, a random seed each.",
-        scales=_hyp_scales(_GRID_1152, seeds=1, random_seeds=True),
+        scales=_hyp_scales(_GRID_1152, runs=1152, seeds=1, random_seeds=True),
         deviations=(_GRID_NOT_PUBLISHED,),
     ),
     _zoo(
@@ -183,7 +183,7 @@ ZOOS = (
         1280,
         _HYP_VARIES,
         "256 configurations, the same five seeds each.",
-        scales=_hyp_scales(_GRID_256, seeds=5, random_seeds=False),
+        scales=_hyp_scales(_GRID_256, runs=1280, seeds=5, random_seeds=False),
     ),
     _zoo(
         "hyp-5-rand-seed",
@@ -191,6 +191,6 @@ ZOOS = (
         1280,
         _HYP_VARIES,
         "256 configurations, five random seeds each.",
-        scales=_hyp_scales(_GRID_256, seeds=5, random_seeds=True),
+        scales=_hyp_scales(_GRID_256, runs=1280, seeds=5, random_seeds=True),
     ),
 )
