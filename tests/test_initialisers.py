@@ -14,7 +14,7 @@ from zoobench.zoos import resolve
 from zoobench.zoos.spec import Hyperparameters, Training
 
 NETWORK = resolve("small-cnn-zoo/mnist").spec.network
-BASE = Hyperparameters("relu", "uniform", "adam", 1e-3, 0.0, 0.0, 1.0, None, 8)
+BASE = Hyperparameters("relu", "uniform", "adam", learning_rate=1e-3, batch_size=8)
 CONV2 = slice(160, 160 + 16 * 16 * 9)
 
 

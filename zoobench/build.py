@@ -197,17 +197,17 @@ def chunk_table(
     def outcome(values: list[np.ndarray]) -> np.ndarray:
         return np.stack(values, axis=1)[keep].ravel()
 
-    def per_run(values: list[Any]) -> list[Any]:
-        return [value for value in values for _ in checkpoints]
-
     epochs = [c.epoch for c in checkpoints]
-    columns: dict[str, Any] = {
-        "example_id": [schema.example_id(run.run_id, epoch) for run in kept for epoch in epochs],
-        "run_id": per_run([run.run_id for run in kept]),
-        "config_id": per_run([run.config_id for run in kept]),
-        "fold": per_run([fold_of(spec, run.run_id) for run in kept]),
-        "epoch": epochs * len(kept),
-        "seed": per_run([run.seed for run in kept]),
+    per_run: dict[str, list[Any]] = {
+        "run_id": [run.run_id for run in kept],
+        "config_id": [run.config_id for run in kept],
+        "fold": [fold_of(spec, run.run_id) for run in kept],
+        "seed": [run.seed for run in kept],
+    }
+    for field in dataclasses.fields(runs[0].hyperparameters):
+        per_run[field.name] = [getattr(run.hyperparameters, field.name) for run in kept]
+    per_row: dict[str, np.ndarray] = {
+        "epoch": np.tile(epochs, len(kept)),
         "train_accuracy": outcome([c.train.accuracy for c in checkpoints]),
         "test_accuracy": outcome([c.test.accuracy for c in checkpoints]),
         "train_loss": outcome([c.train.loss for c in checkpoints]),
@@ -220,22 +220,22 @@ def chunk_table(
             ]
         ),
     }
-    for field in dataclasses.fields(runs[0].hyperparameters):
-        columns[field.name] = per_run([getattr(run.hyperparameters, field.name) for run in kept])
-    for label in range(4):
-        known = isinstance(spec.images, TetrisImages)
-        columns[f"f1_class_{label}"] = outcome([c.test.f1[:, label] for c in checkpoints]) if known else None
-    count = layout_of(spec.network).size
-    flat = pa.array(np.ascontiguousarray(weights[keep]).reshape(-1))
-    row_schema = schema.rows(count)
-    arrays = []
+    if isinstance(spec.images, TetrisImages):
+        per_row |= {f"f1_class_{k}": outcome([c.test.f1[:, k] for c in checkpoints]) for k in range(4)}
+    run_of_row = np.repeat(np.arange(len(kept)), len(epochs))
+    columns = {}
+    row_schema = schema.rows(layout_of(spec.network).size)
     for field in row_schema:
-        if field.name == "weights":
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
-        elif columns[field.name] is None:
-            arrays.append(pa.nulls(len(kept) * len(epochs), field.type))
-        else:
-            arrays.append(pa.array(columns[field.name], type=field.type, from_pandas=False))
+        if field.name in per_run:
+            columns[field.name] = pa.array(per_run[field.name], field.type).take(run_of_row)
+        elif field.name in per_row:
+            columns[field.name] = pa.array(per_row[field.name], field.type, from_pandas=False)
+        elif field.name not in ("example_id", "weights"):
+            columns[field.name] = pa.nulls(len(run_of_row), field.type)
+    columns["example_id"] = schema.example_ids(columns["run_id"], columns["epoch"])
+    flat = pa.array(np.ascontiguousarray(weights[keep]).reshape(-1))
+    columns["weights"] = pa.FixedSizeListArray.from_arrays(flat, type=row_schema.field("weights").type)
+    arrays = [columns[name] for name in row_schema.names]
     return pa.Table.from_arrays(arrays, schema=row_schema), dropped
 
 

@@ -7,6 +7,7 @@ no meaning for a zoo.
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 ID_COLUMNS = (
     pa.field("example_id", pa.string(), nullable=False),
@@ -72,5 +73,6 @@ def rows(weights: int) -> pa.Schema:
     return LABELS.append(pa.field("weights", pa.list_(item, weights), nullable=False))
 
 
-def example_id(run_id: str, epoch: int) -> str:
-    return f"{run_id}/{epoch:03d}"
+def example_ids(run_ids: pa.Array, epochs: pa.Array) -> pa.Array:
+    """``<run_id>/<epoch, three digits>`` for each row."""
+    return pc.binary_join_element_wise(run_ids, pc.utf8_lpad(pc.cast(epochs, pa.string()), 3, "0"), "/")

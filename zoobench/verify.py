@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import schema, zoos
 from .errors import ZoobenchError
-from .hashing import unit_interval
 from .manifest import ConfigManifest, read_manifest, sha256_of
 from .splits import SPLITS, split_of
 
@@ -107,8 +105,7 @@ def _rows(name: str, config: ConfigManifest, rows: dict[str, pa.Table], labels: 
         if table.num_rows != config.splits[split].rows:
             yield f"{where}: {table.num_rows:,} rows, the manifest says {config.splits[split].rows:,}"
         ids.append(table["example_id"])
-        epochs = pc.utf8_lpad(pc.cast(table["epoch"], pa.string()), 3, "0")
-        if not pc.all(pc.equal(pc.binary_join_element_wise(table["run_id"], epochs, "/"), table["example_id"])).as_py():
+        if not table["example_id"].equals(schema.example_ids(table["run_id"], table["epoch"])):
             yield f"{where}: an example_id is not run_id/epoch"
         for run in table["run_id"].unique().to_pylist():
             if seen.setdefault(run, split) != split:
@@ -139,11 +136,11 @@ def _networks(
     if images.sha256 != config.images.sha256:
         yield f"{config.zoo}: the images found here are not those that the manifest names; no network was measured"
         return
-    places = [(split, row) for split, table in rows.items() for row in range(table.num_rows)]
-    chosen = sorted(places, key=lambda place: unit_interval("verify", config.zoo, *place))[:sample]
-    for split, row in chosen:
-        stored = rows[split].slice(row, 1).to_pylist()[0]
-        yield from _remeasure(zoo, images, stored)
+    expected = schema.rows(config.weight_layout().size)
+    everything = pa.concat_tables([table for table in rows.values() if table.schema.equals(expected)])
+    chosen = np.random.RandomState(0).permutation(everything.num_rows)[:sample]
+    for row in np.sort(chosen).tolist():
+        yield from _remeasure(zoo, images, everything.slice(row, 1).to_pylist()[0])
 
 
 def _remeasure(zoo: zoos.Zoo, images: Any, stored: dict[str, Any]) -> Iterator[str]:

@@ -57,10 +57,6 @@ _RECIPE = RandomSearch(
         init="xavier_uniform",
         optimizer="adam",
         learning_rate=1e-3,
-        weight_decay=0.0,
-        dropout=0.0,
-        train_fraction=1.0,
-        init_std=None,
         batch_size=128,
     ),
     ranges=(

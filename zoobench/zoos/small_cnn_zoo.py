@@ -48,10 +48,6 @@ _RECIPE = RandomSearch(
         init="xavier_normal",
         optimizer="adam",
         learning_rate=1e-3,
-        weight_decay=0.0,
-        dropout=0.0,
-        train_fraction=1.0,
-        init_std=None,
         batch_size=512,
     ),
     ranges=(

@@ -121,11 +121,11 @@ class Hyperparameters:
     init: str
     optimizer: str
     learning_rate: float
-    weight_decay: float
-    dropout: float
-    train_fraction: float
-    init_std: float | None
     batch_size: int
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    train_fraction: float = 1.0
+    init_std: float | None = None
 
 
 @dataclass(frozen=True)
