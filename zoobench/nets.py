@@ -9,6 +9,7 @@ judge of ``forward``.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,15 +39,34 @@ _MODULES: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 ConvFormulation = Literal["grouped", "per_run"]
+# Dropout masks drawn in one go: as many runs' as stay in the processor's cache.
+_MASK_ENTRIES = 1 << 18
+_PER_RUN_MULTIPLY_ADDS = 1_500_000
 
 
-def conv_formulation(device: torch.device, batch: int) -> ConvFormulation:
-    """Choose how convolutions over the run axis are computed.
+def conv_multiply_adds(network: Network, side: int) -> int:
+    """Multiply-adds of the convolutions of one network on one image of ``side`` x ``side`` pixels."""
+    total = 0
+    for layer in network.layers:
+        match layer:
+            case Conv():
+                side = (side - layer.kernel) // layer.stride + 1
+                total += side * side * layer.outputs * layer.inputs * layer.kernel**2
+            case MaxPool():
+                side //= layer.size
+    return total
 
-    On two CPU cores with the 2,464-weight CNN, run-by-run convolutions overtake one grouped convolution between batch
-    16 and 32 (``python benchmarks/population.py``); on a GPU one launch for all runs is the point of a population.
+
+def conv_formulation(network: Network, side: int, batch: int, device: torch.device) -> ConvFormulation:
+    """Choose how convolutions over the run axis are computed: by how much work a step is for one run.
+
+    On CPU one convolution per run overtakes the grouped one where a step of one run takes about 1.5 million
+    multiply-adds (``python benchmarks/population.py``): at batch 10 to 16 for the networks of 2,464 and 4,970 weights,
+    at any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
-    return "per_run" if device.type == "cpu" and batch > 16 else "grouped"
+    if device.type == "cpu" and batch * conv_multiply_adds(network, side) > _PER_RUN_MULTIPLY_ADDS:
+        return "per_run"
+    return "grouped"
 
 
 def module(network: Network, activation: str, weights: np.ndarray | None = None, dropout: float = 0.0) -> nn.Sequential:
@@ -122,18 +142,20 @@ class RunDropout:
     rates: torch.Tensor
     step: int
 
-    def mask(self, layer: int, shape: tuple[int, ...]) -> torch.Tensor:
+    def mask(self, layer: int, shape: tuple[int, ...], runs: slice = slice(None)) -> torch.Tensor:
         """(runs, *shape) float32: 0 where an entry is dropped, 1 / (1 - rate) elsewhere.
 
-        Four entries share one 64-bit draw. Entries are numbered in C order over ``shape``, the batch first, so that
-        the mask of an image does not depend on how many images follow it.
+        ``shape`` is (batch, features) or (batch, channels, height, width). Four entries share one 64-bit draw. They
+        are numbered batch first and channels last, which is how they lie in memory; so the mask of an image does not
+        depend on how many images follow it.
         """
-        count = int(np.prod(shape))
-        words = streams.bits(self.seeds, f"dropout/{layer}", self.step, -(-count // 4))
-        draws = words.view(torch.int16)[:, :count].to(torch.int32) + 32768
-        dropped = (self.rates * 65536).round()[:, None]
-        scale = 65536 / (65536 - dropped)
-        return ((draws >= dropped) * scale).to(torch.float32).view(-1, *shape)
+        batch, channels, *positions = shape
+        count = math.prod(shape)
+        words = streams.bits(self.seeds[runs], f"dropout/{layer}", self.step, -(-count // 4))
+        dropped = (self.rates[runs] * 65536).round()[:, None]
+        kept = words.view(torch.int16)[:, :count] >= (dropped - 32768).to(torch.int16)
+        scaled = kept.to(torch.float32).mul_(65536 / (65536 - dropped))
+        return scaled.view(-1, batch, *positions, channels).movedim(-1, 2)
 
 
 def forward(
@@ -161,10 +183,13 @@ def forward(
     flat = weights.split([tensor.size for tensor in tensors], dim=1)
     params = {t.name: part.reshape(-1, *t.shape) for t, part in zip(tensors, flat, strict=True)}
     numbered = list(enumerate(network.layers))
-    flattened = next(i for i, layer in numbered if isinstance(layer, Flatten | GlobalAveragePool))
-    trunk = _trunk_grouped if conv == "grouped" else _trunk_per_run
-    hidden = trunk(numbered[:flattened], params, images, activations, dropout) if flattened else images
-    return _head(numbered[flattened:], params, hidden, activations, dropout)
+    dense = 1 + next(i for i, layer in numbered if isinstance(layer, Flatten | GlobalAveragePool))
+    if dense == 1:
+        hidden = images.flatten(2)
+    else:
+        trunk = _trunk_grouped if conv == "grouped" else _trunk_per_run
+        hidden = trunk(numbered[:dense], params, images, activations, dropout)
+    return _head(numbered[dense:], params, hidden, activations, dropout)
 
 
 _Layers = list[tuple[int, Layer]]
@@ -177,7 +202,7 @@ def _trunk_grouped(
     activations: RunActivations,
     dropout: RunDropout | None,
 ) -> torch.Tensor:
-    """Convolutional layers with the run axis folded into the channels: (batch, runs * channels, height, width)."""
+    """Convolutional layers with the run axis folded into the channels, then (runs, batch, features)."""
     runs = len(activations.names)
     hidden = images.transpose(0, 1).flatten(1, 2)
     groups = 1 if images.shape[0] == 1 else runs
@@ -193,10 +218,12 @@ def _trunk_grouped(
             case Activation():
                 hidden = activations(hidden, axis=1)
             case Dropout() if dropout is not None:
-                batch, channels, *positions = hidden.shape
-                mask = dropout.mask(number, (batch, channels // runs, *positions))
+                batch, channels, height, width = hidden.shape
+                mask = dropout.mask(number, (batch, channels // runs, height, width))
                 hidden = hidden * mask.transpose(0, 1).flatten(1, 2)
-    return hidden.unflatten(1, (runs, -1)).transpose(0, 1)
+            case GlobalAveragePool():
+                hidden = hidden.mean((-2, -1))
+    return hidden.unflatten(1, (runs, -1)).transpose(0, 1).flatten(2)
 
 
 def _trunk_per_run(
@@ -206,12 +233,17 @@ def _trunk_per_run(
     activations: RunActivations,
     dropout: RunDropout | None,
 ) -> torch.Tensor:
-    """Convolutional layers run by run, stacked to (runs, batch, channels, height, width)."""
-    by_run = {name: value.unbind(0) for name, value in params.items()}
+    """Convolutional layers run by run, stacked to (runs, batch, features). Channels lie last in memory."""
+    by_run = {}
+    for name, value in params.items():
+        if value.ndim == 5:
+            value = value.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+        by_run[name] = value.unbind(0)
+    per_run = _channels_last(images)
     masks: dict[int, torch.Tensor] = {}
     outputs = []
     for run, activation in enumerate(activations.names):
-        hidden = images[0 if images.shape[0] == 1 else run]
+        hidden = per_run[0 if len(per_run) == 1 else run]
         for number, layer in layers:
             match layer:
                 case Conv():
@@ -222,11 +254,25 @@ def _trunk_per_run(
                 case Activation():
                     hidden = ACTIVATIONS[activation](hidden)
                 case Dropout() if dropout is not None:
-                    if number not in masks:
-                        masks[number] = dropout.mask(number, tuple(hidden.shape))
-                    hidden = hidden * masks[number][run]
-        outputs.append(hidden)
+                    together = max(1, _MASK_ENTRIES // hidden.numel())
+                    if run % together == 0:
+                        some = slice(run, run + together)
+                        masks[number] = dropout.mask(number, tuple(hidden.shape), some)
+                    hidden = hidden * masks[number][run % together]
+                case GlobalAveragePool():
+                    hidden = hidden.mean((-2, -1))
+        outputs.append(hidden.flatten(1))
     return torch.stack(outputs)
+
+
+def _channels_last(images: torch.Tensor) -> torch.Tensor:
+    """(runs, batch, channels, height, width) with the channels last in memory.
+
+    The detour over a flat view sets the stride of a single channel to 1: by it PyTorch tells the two memory formats
+    of grey images apart.
+    """
+    last = images.permute(0, 1, 3, 4, 2)
+    return last.flatten().view(last.shape).permute(0, 1, 4, 2, 3)
 
 
 def _head(
@@ -236,13 +282,9 @@ def _head(
     activations: RunActivations,
     dropout: RunDropout | None,
 ) -> torch.Tensor:
-    """Flatten or pool, then dense layers: (runs, batch, features) throughout."""
+    """Dense layers: (runs, batch, features) throughout."""
     for number, layer in layers:
         match layer:
-            case Flatten():
-                hidden = hidden.flatten(2)
-            case GlobalAveragePool():
-                hidden = hidden.mean((-2, -1))
             case Activation():
                 hidden = activations(hidden)
             case Dropout() if dropout is not None:

@@ -11,6 +11,7 @@ then a tail that is left out of the step, and equal optimizers and activations a
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Scores:
         """The scores of chosen runs."""
         return Scores(self.correct[rows], self.count[rows], self.loss[rows], self.f1[rows])
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of all runs of all parts."""
+        fields = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(cls))
+        return cls(*map(np.concatenate, fields))
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -73,7 +80,7 @@ def score(
     activations: RunActivations,
     subset: torch.Tensor | None = None,
 ) -> Scores:
-    """Evaluate every run on the same images, or on its own subset of them.
+    """Evaluate every run on the same images, or on its own choice of them.
 
     Args:
         network: the declared network.
@@ -81,33 +88,34 @@ def score(
         images: (n, channels, height, width).
         labels: (n,) int64.
         activations: one per run.
-        subset: (R, n) bool, which images count for which run; ``None`` for all.
+        subset: (R, count), which images count for each run; ``None`` for all.
     """
-    conv = conv_formulation(weights.device, _EVALUATION_BATCH)
+    conv = conv_formulation(network, images.shape[-1], _EVALUATION_BATCH, weights.device)
     classes = int(labels.max()) + 1
     runs = weights.shape[0]
+    count = len(labels) if subset is None else subset.shape[1]
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)
     support = torch.zeros_like(predicted)
-    everything = torch.ones(1, 1, dtype=torch.bool, device=weights.device)
-    for start in range(0, len(labels), _EVALUATION_BATCH):
+    for start in range(0, count, _EVALUATION_BATCH):
         batch = slice(start, start + _EVALUATION_BATCH)
-        counted = everything if subset is None else subset[:, batch]
-        logits = forward(network, weights, images[None, batch], activations, conv)
-        target = labels[batch].expand(runs, -1)
+        if subset is None:
+            inputs, target = images[None, batch], labels[batch].expand(runs, -1)
+        else:
+            inputs, target = images[subset[:, batch]], labels[subset[:, batch]]
+        logits = forward(network, weights, inputs, activations, conv)
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        loss += (cross_entropy.view(runs, -1).double() * counted).sum(1)
+        loss += cross_entropy.view(runs, -1).double().sum(1)
         choice = logits.argmax(2)
         for label in range(classes):
-            chosen, true = (choice == label) & counted, (target == label) & counted
+            chosen, true = choice == label, target == label
             predicted[:, label] += chosen.sum(1)
             support[:, label] += true.sum(1)
             hits[:, label] += (chosen & true).sum(1)
-    count = support.sum(1)
     return Scores(
         correct=hits.sum(1).cpu().numpy(),
-        count=count.cpu().numpy(),
+        count=np.full(runs, count),
         loss=(loss / count).cpu().numpy(),
         f1=(2 * hits.double() / (predicted + support).double()).cpu().numpy(),
     )
@@ -161,7 +169,7 @@ class Population:
     """The state of a chunk in training; ``train`` is the way to use it.
 
     Attributes:
-        weights: (R, N) float32, in the internal order of runs.
+        weights: (R, N), in the internal order of runs and the precision of the images (float32 but for tests).
     """
 
     def __init__(
@@ -183,25 +191,26 @@ class Population:
         self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
         self.runs = [runs[i] for i in self.order]
         self.batch_size = sizes.pop()
-        self.conv = conv or conv_formulation(device, self.batch_size)
+        side = images.train_images.shape[-1]
+        self.conv = conv or conv_formulation(network, side, self.batch_size, device)
         self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
         self.train_images = torch.from_numpy(images.train_images).to(device)
         self.train_labels = torch.from_numpy(images.train_labels).to(device)
         self.test_images = torch.from_numpy(images.test_images).to(device)
         self.test_labels = torch.from_numpy(images.test_labels).to(device)
-        self.weights = initial_weights(network, self.runs, device)
+        self.weights = initial_weights(network, self.runs, device).to(self.train_images.dtype)
         self.dropout = self._per_run("dropout")[:, 0]
         self.counts = [
             max(1, round(run.hyperparameters.train_fraction * len(images.train_labels))) for run in self.runs
         ]
-        self.subset = self._subset()
+        self.subsets = self._subsets()
         self.updaters = self._updaters()
 
     def _per_run(self, name: str) -> torch.Tensor:
-        """A numeric hyperparameter as (R, 1) float32."""
+        """A numeric hyperparameter as (R, 1), in the precision of the weights."""
         values = [getattr(run.hyperparameters, name) for run in self.runs]
-        return torch.tensor(values, dtype=torch.float32, device=self.seeds.device)[:, None]
+        return torch.tensor(values, dtype=self.weights.dtype, device=self.seeds.device)[:, None]
 
     def _segments(self, key: Callable[[int], object]) -> list[slice]:
         """Slices of consecutive runs with equal key."""
@@ -229,24 +238,24 @@ class Population:
             for part in by_update
         ]
 
-    def _subset(self) -> torch.Tensor | None:
-        """(R, n) bool: the training images that each run uses; ``None`` if all use all."""
+    def _subsets(self) -> list[tuple[slice, torch.Tensor | None]]:
+        """For each segment of runs with equal training fraction: (runs, count) indices of the images that they use,
+        ascending; ``None`` for all."""
         total = len(self.train_labels)
-        if min(self.counts) == total:
-            return None
-        ranks = streams.permutation(self.seeds, "subset", 0, total).argsort(1)
-        return ranks < torch.tensor(self.counts, device=self.seeds.device)[:, None]
+        subsets: list[tuple[slice, torch.Tensor | None]] = []
+        for part in self._segments(lambda i: self.counts[i]):
+            own = None
+            if (count := self.counts[part.start]) < total:
+                own = streams.permutation(self.seeds[part], "subset", 0, total)[:, :count].sort(1).values
+            subsets.append((part, own))
+        return subsets
 
     def _epoch_order(self, epoch: int) -> list[torch.Tensor]:
         """For each segment of equal training fraction: (runs, count) image indices in the order of this epoch."""
         orders = []
-        for part in self._segments(lambda i: self.counts[i]):
-            count = self.counts[part.start]
-            order = streams.permutation(self.seeds[part], "order", epoch, count)
-            if self.subset is not None and count < len(self.train_labels):
-                own = self.subset[part].nonzero()[:, 1].view(-1, count)
-                order = own.gather(1, order)
-            orders.append(order)
+        for part, own in self.subsets:
+            order = streams.permutation(self.seeds[part], "order", epoch, self.counts[part.start])
+            orders.append(order if own is None else own.gather(1, order))
         return orders
 
     def train_epoch(self, epoch: int) -> None:
@@ -276,7 +285,7 @@ class Population:
         logits = forward(self.network, weights, self.train_images[chosen], activations, self.conv, dropout)
         losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
         real = torch.arange(chosen.shape[1], device=chosen.device) < sizes
-        (gradient,) = torch.autograd.grad(losses, weights, grad_outputs=(real / sizes).flatten())
+        (gradient,) = torch.autograd.grad(losses, weights, grad_outputs=(real.to(losses.dtype) / sizes).flatten())
         for part, updater in self.updaters:
             if part.start < active:
                 updater.step(gradient[part])
@@ -284,11 +293,24 @@ class Population:
     def checkpoint(self, epoch: int) -> Checkpoint:
         """Weights and scores of all runs, in the order in which the runs were given."""
         back = np.argsort(self.order)
-        train_scores = score(
-            self.network, self.weights, self.train_images, self.train_labels, self.activations, self.subset
-        )
+        train_scores = [
+            score(
+                self.network,
+                self.weights[part],
+                self.train_images,
+                self.train_labels,
+                RunActivations(self.activations.names[part]),
+                own,
+            )
+            for part, own in self.subsets
+        ]
         test_scores = score(self.network, self.weights, self.test_images, self.test_labels, self.activations)
-        return Checkpoint(epoch, self.weights.cpu().numpy()[back], train_scores.take(back), test_scores.take(back))
+        return Checkpoint(
+            epoch,
+            self.weights.cpu().numpy()[back],
+            Scores.concatenate(train_scores).take(back),
+            test_scores.take(back),
+        )
 
 
 def _sort_key(run: Run) -> tuple[object, ...]:
