@@ -14,7 +14,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from zoobench.build import chunk_table
+from zoobench.chunks import chunk_table
 from zoobench.images import load_images
 from zoobench.layout import layout_of
 from zoobench.population import train

@@ -13,8 +13,9 @@ import pytest
 import torch
 from huggingface_hub import DatasetCard
 
-from zoobench import build as builder
-from zoobench.build import build, chunk_table
+from zoobench import chunks
+from zoobench.build import build
+from zoobench.chunks import chunk_table
 from zoobench.errors import ZoobenchError
 from zoobench.images import load_images
 from zoobench.layout import layout_of
@@ -150,7 +151,7 @@ def test_an_interrupted_build_leaves_the_dataset_as_it_was(tiny_home, tmp_path, 
         yield next(train(*args, **kwargs))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(builder, "train", interrupted)
+    monkeypatch.setattr(chunks, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(resolve("tetris-zoo-tiny/seed"), tmp_path)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -188,15 +189,15 @@ def test_a_resumed_build_trains_only_what_is_missing(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return train(network, runs, *args, **kwargs)
 
-    monkeypatch.setattr(builder, "train", counting)
+    monkeypatch.setattr(chunks, "train", counting)
     with pytest.raises(KeyboardInterrupt):
-        build(zoo, tmp_path)
-    build(zoo, tmp_path, resume=True)
+        build(zoo, tmp_path, workers=1)
+    build(zoo, tmp_path, resume=True, workers=1)
     assert trained == ["seed-0001", "seed-0017", "seed-0017", "seed-0033"]
 
 
 def test_chunks_of_another_recipe_are_not_resumed(tmp_path, monkeypatch, zoobench):
-    monkeypatch.setattr(builder, "train", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(chunks, "train", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(resolve("tetris-zoo-tiny/seed"), tmp_path)
     plan = tmp_path / ".tetris-zoo-tiny-seed.build" / "plan.json"

@@ -11,38 +11,36 @@ import collections
 import dataclasses
 import datetime
 import importlib.metadata
+import itertools
 import json
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from . import card, manifest, plots, schema, shards
+from . import card, manifest, plots, shards
+from .chunks import Chunk
+from .engines import Engine, local
 from .errors import ZoobenchError
 from .images import Images, load_images
 from .layout import layout_of
-from .population import Checkpoint, train
 from .runs import Run, runs_of
-from .splits import SPLITS, fold_of, split_of
+from .splits import SPLITS, split_of
 from .zoos import Zoo
-from .zoos.spec import TetrisImages, ZooSpec
 
 _VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """After each epoch of each chunk: how far the build is."""
+    """How far a build is. A run-epoch is one epoch of one run."""
 
-    runs_done: int
-    runs_in_chunk: int
-    epoch: int
     runs: int
-    epochs: int
+    runs_done: int
+    run_epochs: int
+    run_epochs_done: int
+    run_epochs_resumed: int
 
 
 def build(
@@ -52,6 +50,9 @@ def build(
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
     resume: bool = False,
+    engine: Engine = local,
+    workers: int | None = None,
+    seed: int = 0,
 ) -> Path:
     """Train a zoo and write it as a config of the dataset folder ``out/<repo>``; other configs there stay.
 
@@ -62,6 +63,9 @@ def build(
         device: a torch device.
         on_progress: called after each epoch of each chunk.
         resume: keep the chunks that an interrupted build of the same zoo has finished.
+        engine: who trains the chunks.
+        workers: how many chunks are trained at a time; ``None`` for one per CPU core, or one per GPU.
+        seed: 0 for the zoo itself; any other number draws another population by the same recipe.
 
     Returns:
         the dataset folder.
@@ -70,26 +74,27 @@ def build(
         ZoobenchError: the zoo cannot be built, its images cannot be had, ``out`` cannot be written, or the
             interrupted build was of another recipe.
     """
-    runs = runs_of(zoo)
+    runs = runs_of(zoo, seed)
     images = load_images(zoo.spec, zoo.size, images_folder)
     work = out / f".{zoo.repo}-{zoo.spec.config}.build"
     try:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
-        _check_plan(work, zoo, images)
-        dropped = _train_chunks(work, zoo, runs, images, device, on_progress)
-        folder = _assemble(work, out / zoo.repo, zoo, runs, images, dropped)
+        _check_plan(work, zoo, images, seed)
+        dropped = _train_chunks(work, zoo, runs, images, device, on_progress, engine, workers)
+        folder = _assemble(work, out / zoo.repo, zoo, runs, images, dropped, seed)
         shutil.rmtree(work)
         return folder
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 
 
-def _check_plan(work: Path, zoo: Zoo, images: Images) -> None:
+def _check_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     """Chunks of one recipe, one set of images and one library version only may be put together."""
     plan = {
         "recipe": to_json(zoo.size),
+        "seed": seed,
         "images": images.sha256,
         "versions": {name: importlib.metadata.version(name) for name in ("zoobench", "torch")},
     }
@@ -110,29 +115,39 @@ def _train_chunks(
     images: Images,
     device: str,
     on_progress: Callable[[Progress], None] | None,
+    engine: Engine,
+    workers: int | None,
 ) -> list[manifest.DroppedRun]:
     """Train every chunk that is not there yet. A chunk is there when its list of dropped runs is, which comes last."""
     size = zoo.size
-    dropped = []
-    for start in range(0, len(runs), size.chunk):
-        part = runs[start : start + size.chunk]
-        finished = work / f"chunk-{start:06d}.json"
-        if not finished.exists():
+    chunks = [
+        Chunk(zoo.spec, start, tuple(runs[start : start + size.chunk]), size.checkpoints)
+        for start in range(0, len(runs), size.chunk)
+    ]
+    finished = {chunk.start: work / f"chunk-{chunk.start:06d}.json" for chunk in chunks}
+    missing = [chunk for chunk in chunks if not finished[chunk.start].exists()]
+    epochs = {chunk.start: 0 if chunk in missing else max(size.checkpoints) for chunk in chunks}
+    lengths = {chunk.start: len(chunk.runs) for chunk in chunks}
+    resumed = sum(epochs[start] * lengths[start] for start in epochs)
 
-            def on_epoch(epoch: int, start: int = start, part: Sequence[Run] = part) -> None:
-                if on_progress:
-                    on_progress(Progress(start, len(part), epoch, len(runs), max(size.checkpoints)))
+    def on_epoch(chunk: Chunk, epoch: int) -> None:
+        epochs[chunk.start] = epoch
+        if on_progress:
+            done = sum(epochs[start] * lengths[start] for start in epochs)
+            complete = sum(lengths[start] for start in epochs if epochs[start] == max(size.checkpoints))
+            on_progress(Progress(len(runs), complete, len(runs) * max(size.checkpoints), done, resumed))
 
-            checkpoints = list(train(zoo.spec.network, part, images, size.checkpoints, device, on_epoch))
-            table, lost = chunk_table(zoo.spec, part, checkpoints)
-            shards.write_table(finished.with_suffix(".parquet"), table)
-            manifest.write_atomically(finished, json.dumps([run.model_dump() for run in lost]).encode())
-        dropped += [manifest.DroppedRun.model_validate(run) for run in json.loads(finished.read_text())]
-    return dropped
+    if missing:
+        for chunk, (table, lost) in engine(missing, images, device, workers, on_epoch):
+            shards.write_table(finished[chunk.start].with_suffix(".parquet"), table)
+            content = json.dumps([run.model_dump() for run in lost])
+            manifest.write_atomically(finished[chunk.start], content.encode())
+    lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
+    return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]
 
 
 def _assemble(
-    work: Path, folder: Path, zoo: Zoo, runs: list[Run], images: Images, dropped: list[manifest.DroppedRun]
+    work: Path, folder: Path, zoo: Zoo, runs: list[Run], images: Images, dropped: list[manifest.DroppedRun], seed: int
 ) -> Path:
     """Turn the chunks into splits, labels, pictures and a manifest entry, and move them to the dataset folder."""
     spec, size = zoo.spec, zoo.size
@@ -151,12 +166,14 @@ def _assemble(
         network=to_json(spec.network.layers),
         layout=layout_of(spec.network).to_json(),
         recipe=to_json(size.recipe),
+        seed=seed,
         preprocessing=dataclasses.asdict(spec.preprocessing),
         images=manifest.ImagesEntry(
             source=spec.images.folder,
             origin=images.origin,
             train=len(images.train_labels),
             test=len(images.test_labels),
+            side=images.train_images.shape[-1],
             sha256=images.sha256,
         ),
         checkpoints=list(size.checkpoints),
@@ -170,73 +187,6 @@ def _assemble(
         built=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
     return _install_config(fresh, folder, zoo, entry)
-
-
-def chunk_table(
-    spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]
-) -> tuple[pa.Table, list[manifest.DroppedRun]]:
-    """Rows of one chunk, run by run and epoch by epoch, without the runs that diverged.
-
-    A run whose weights or losses are not finite at some checkpoint is dropped whole.
-    """
-    weights = np.stack([c.weights for c in checkpoints], axis=1)
-    finite = np.isfinite(weights).all(axis=2)
-    for scores in zip(*((c.train.loss, c.test.loss) for c in checkpoints), strict=True):
-        finite &= np.isfinite(np.stack(scores, axis=1))
-    keep = finite.all(axis=1)
-    dropped = [
-        manifest.DroppedRun(
-            run_id=runs[i].run_id,
-            epoch=checkpoints[int(np.argmin(finite[i]))].epoch,
-            reason="weights or loss not finite",
-        )
-        for i in np.flatnonzero(~keep).tolist()
-    ]
-    kept = [run for run, ok in zip(runs, keep, strict=True) if ok]
-
-    def outcome(values: list[np.ndarray]) -> np.ndarray:
-        return np.stack(values, axis=1)[keep].ravel()
-
-    epochs = [c.epoch for c in checkpoints]
-    per_run: dict[str, list[Any]] = {
-        "run_id": [run.run_id for run in kept],
-        "config_id": [run.config_id for run in kept],
-        "fold": [fold_of(spec, run.run_id) for run in kept],
-        "seed": [run.seed for run in kept],
-    }
-    for field in dataclasses.fields(runs[0].hyperparameters):
-        per_run[field.name] = [getattr(run.hyperparameters, field.name) for run in kept]
-    per_row: dict[str, np.ndarray] = {
-        "epoch": np.tile(epochs, len(kept)),
-        "train_accuracy": outcome([c.train.accuracy for c in checkpoints]),
-        "test_accuracy": outcome([c.test.accuracy for c in checkpoints]),
-        "train_loss": outcome([c.train.loss for c in checkpoints]),
-        "test_loss": outcome([c.test.loss for c in checkpoints]),
-        # One division of exact integers, so that equal gaps are equal floats and tie in rank statistics.
-        "generalization_gap": outcome(
-            [
-                (c.train.correct * c.test.count - c.test.correct * c.train.count) / (c.train.count * c.test.count)
-                for c in checkpoints
-            ]
-        ),
-    }
-    if isinstance(spec.images, TetrisImages):
-        per_row |= {f"f1_class_{k}": outcome([c.test.f1[:, k] for c in checkpoints]) for k in range(4)}
-    run_of_row = np.repeat(np.arange(len(kept)), len(epochs))
-    columns = {}
-    row_schema = schema.rows(layout_of(spec.network).size)
-    for field in row_schema:
-        if field.name in per_run:
-            columns[field.name] = pa.array(per_run[field.name], field.type).take(run_of_row)
-        elif field.name in per_row:
-            columns[field.name] = pa.array(per_row[field.name], field.type, from_pandas=False)
-        elif field.name not in ("example_id", "weights"):
-            columns[field.name] = pa.nulls(len(run_of_row), field.type)
-    columns["example_id"] = schema.example_ids(columns["run_id"], columns["epoch"])
-    flat = pa.array(np.ascontiguousarray(weights[keep]).reshape(-1))
-    columns["weights"] = pa.FixedSizeListArray.from_arrays(flat, type=row_schema.field("weights").type)
-    arrays = [columns[name] for name in row_schema.names]
-    return pa.Table.from_arrays(arrays, schema=row_schema), dropped
 
 
 def to_json(declaration: Any) -> Any:

@@ -111,11 +111,16 @@ def build(
     out: Annotated[Path | None, typer.Option(help="Parent of the dataset folder; default ZOOBENCH_DATA.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    engine: Annotated[str, typer.Option(help="local, or ray: this machine or the cluster at RAY_ADDRESS.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Chunks trained at a time; default one per CPU core, or one per GPU.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Not 0: another population by the same recipe.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted build.")] = False,
 ) -> None:
     """Train a zoo from scratch and write it as a dataset folder.
 
-    Example: zoobench build mnist-zoo/seed --scale lite --images ../shared/images
+    Example: zoobench build mnist-zoo/seed --scale lite --images ../shared/images --workers 2
     """
     from . import hub, progress
     from .zoos import resolve
@@ -124,8 +129,12 @@ def build(
     chosen.size  # noqa: B018 - says what cannot be built before torch is imported
     with _needs("torch", "build"):
         from .build import build as build_zoo
+        from .engines import engine as engine_named
+    with _needs("ray", "ray"):
+        train_with = engine_named(engine)
+    home = out or hub.data_home()
     with progress.build_bar(chosen.id) as on_progress:
-        folder = build_zoo(chosen, out or hub.data_home(), images, device, on_progress, resume)
+        folder = build_zoo(chosen, home, images, device, on_progress, resume, train_with, workers, seed)
     typer.echo(f"built {chosen.id} in {folder}")
 
 

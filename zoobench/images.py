@@ -173,8 +173,18 @@ def _load_hub_images(source: HubImages, size: Scale, folder: Path | None) -> lis
             ) from error
         if count and len(labels) < count:
             raise ZoobenchError(f"images {source.folder!r} have {len(labels)} in {part!r}, the recipe needs {count}")
-        parts.append((np.array(levels[:count]), np.array(labels[:count])))
+        parts.append((_shrink(np.array(levels[:count]), size.image_shrink), np.array(labels[:count])))
     return parts
+
+
+def _shrink(levels: np.ndarray, block: int) -> np.ndarray:
+    """(n, height, width) -> (n, height / block, width / block): the mean of each block; what is left over is cut."""
+    if block == 1:
+        return levels
+    count, height, width = levels.shape
+    rows, columns = height // block, width // block
+    cut = levels[:, : rows * block, : columns * block]
+    return cut.reshape(count, rows, block, columns, block).mean(axis=(2, 4))
 
 
 def _preprocess(levels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

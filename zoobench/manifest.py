@@ -45,12 +45,14 @@ class SplitCount(_Strict):
 
 
 class ImagesEntry(_Strict):
-    """The images that the networks were trained on; ``sha256`` covers pixels and labels in canonical order."""
+    """The images that the networks were trained on: how many, and their width in pixels; ``sha256`` covers pixels
+    and labels in canonical order."""
 
     source: str
     origin: str
     train: int
     test: int
+    side: int
     sha256: str
 
 
@@ -60,6 +62,7 @@ class ConfigManifest(_Strict):
     network: list[dict[str, Any]]
     layout: list[dict[str, Any]]
     recipe: dict[str, Any]
+    seed: int
     preprocessing: dict[str, float]
     images: ImagesEntry
     checkpoints: list[int]

@@ -18,7 +18,7 @@ ERRORS = Console(stderr=True)
 
 @contextlib.contextmanager
 def build_bar(zoo_id: str) -> Iterator[Callable[[BuildProgress], None]]:
-    """A bar over all epochs of all runs, with runs, epochs and models per second; yields the callback for ``build``."""
+    """A bar over all epochs of all runs, with runs and models per second; yields the callback for ``build``."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,13 +31,11 @@ def build_bar(zoo_id: str) -> Iterator[Callable[[BuildProgress], None]]:
         bar = bars.add_task(zoo_id, total=None, state="loading images")
 
         def update(progress: BuildProgress) -> None:
-            done = progress.runs_done * progress.epochs + progress.runs_in_chunk * progress.epoch
-            speed = done / progress.epochs / (time.monotonic() - started)
-            state = (
-                f"runs {progress.runs_done + progress.runs_in_chunk}/{progress.runs} · "
-                f"epoch {progress.epoch}/{progress.epochs} · {speed:.3g} models/s"
-            )
-            bars.update(bar, total=progress.runs * progress.epochs, completed=done, state=state)
+            done = progress.run_epochs_done
+            epochs = progress.run_epochs / progress.runs
+            speed = (done - progress.run_epochs_resumed) / epochs / (time.monotonic() - started)
+            state = f"runs {progress.runs_done}/{progress.runs} · {speed:.3g} models/s"
+            bars.update(bar, total=progress.run_epochs, completed=done, state=state)
 
         yield update
 

@@ -20,6 +20,9 @@ from .zoos import Zoo
 from .zoos.spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Recipe, SeedSweep, Training, Uniform
 
 
+_SEEDS_APART = 10**10  # more than any seed of a recipe
+
+
 @dataclass(frozen=True)
 class Run:
     """One network to train: all that its result depends on, next to the network and the images."""
@@ -89,11 +92,18 @@ _ENUMERATE: dict[type[Recipe], Callable[[Any, str, int], list[Run]]] = {
 }
 
 
-def runs_of(zoo: Zoo) -> list[Run]:
+def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
     """Enumerate the runs of a zoo at its scale, in a fixed order.
 
+    A ``seed`` other than 0 gives another population of the same recipe, under the same run ids: every run's own seed
+    is moved by ``seed`` times ten billion, and a random search draws other hyperparameters.
+
     Raises:
-        ZoobenchError: this version cannot build the zoo at this scale.
+        ZoobenchError: this version cannot build the zoo at this scale, or the seed is not in 0 ... 1000.
     """
+    if not 0 <= seed <= 1000:
+        raise ZoobenchError(f"seed {seed} is out of range; choose from 0 (the zoo itself) to 1000")
     size = zoo.size
-    return _ENUMERATE[type(size.recipe)](size.recipe, zoo.spec.id, size.runs)
+    draws = f"{zoo.spec.id}/{seed}" if seed else zoo.spec.id
+    runs = _ENUMERATE[type(size.recipe)](size.recipe, draws, size.runs)
+    return [dataclasses.replace(run, seed=run.seed + seed * _SEEDS_APART) for run in runs]

@@ -70,6 +70,14 @@ _RECIPE = RandomSearch(
     ),
     seed=None,
 )
+# Some hundred steps instead of some ten thousand: higher learning rates, so that runs get somewhere.
+_LITE_RECIPE = replace(
+    _RECIPE,
+    fixed=replace(_RECIPE.fixed, batch_size=16),
+    ranges=tuple(
+        (name, LogUniform(3e-4, 3e-2) if name == "learning_rate" else values) for name, values in _RECIPE.ranges
+    ),
+)
 _DEVIATIONS = (
     'The paper\'s split "0.8/0.1/0.2" cannot sum to 1; this zoo is split 0.8/0.1/0.1.',
     "The ranges are those of the author's collection code; the paper gives none. Every run has a seed of its own.",
@@ -77,7 +85,15 @@ _DEVIATIONS = (
 
 
 def _zoo(
-    config: str, images: HubImages, mean: float, std: float, train: int, test: int, *, default: bool = False
+    config: str,
+    images: HubImages,
+    mean: float,
+    std: float,
+    train: int,
+    test: int,
+    *,
+    shrink: int = 2,
+    default: bool = False,
 ) -> ZooSpec:
     return ZooSpec(
         repo="cnn-zoo-2",
@@ -95,6 +111,18 @@ def _zoo(
         default=default,
         scales=(
             ("full", Scale(_RECIPE, 1000, _CHECKPOINTS, chunk=20, train_images=train, test_images=test)),
+            (
+                "lite",
+                Scale(
+                    _LITE_RECIPE,
+                    runs=300,
+                    checkpoints=_CHECKPOINTS[1:20:2],
+                    chunk=25,
+                    train_images=500,
+                    test_images=500,
+                    image_shrink=shrink,
+                ),
+            ),
             (
                 "tiny",
                 Scale(
@@ -115,5 +143,5 @@ ZOOS = (
     _zoo("cifar10", CIFAR10, 122.6, 61.0, 50_000, 10_000, default=True),
     _zoo("mnist", MNIST, 33.3, 78.6, 60_000, 10_000),
     _zoo("fashion_mnist", FASHION_MNIST, 72.9, 90.0, 60_000, 10_000),
-    _zoo("usps", USPS, 63.0, 76.2, 7_291, 2_007),
+    _zoo("usps", USPS, 63.0, 76.2, 7_291, 2_007, shrink=1),
 )

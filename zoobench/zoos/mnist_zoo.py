@@ -94,8 +94,16 @@ def _hyp_scales(
 ) -> _Scales:
     recipe = Grid(_SEED_RECIPE.fixed, axes, seeds, random_seeds, _SEED_RECIPE.training)
     small = replace(recipe, fixed=replace(recipe.fixed, batch_size=32))
+    # A run of 1,000 images is short: ten times the learning rates, so that it gets somewhere.
+    rates = tuple(10 * rate for rate in dict(axes)["learning_rate"] if not isinstance(rate, str))
+    lite = replace(
+        recipe,
+        fixed=replace(recipe.fixed, batch_size=16),
+        axes=tuple((name, rates if name == "learning_rate" else values) for name, values in axes),
+    )
     return (
         ("full", Scale(recipe, runs=runs, checkpoints=_EPOCHS, chunk=64, train_images=50_000, test_images=10_000)),
+        ("lite", Scale(lite, runs=250, checkpoints=_EPOCHS[:20], chunk=25, train_images=1_000, test_images=1_000)),
         ("tiny", Scale(small, runs=30, checkpoints=_EPOCHS[:2], chunk=20, train_images=100, test_images=100)),
     )
 

@@ -98,6 +98,17 @@ def _zoo(config: str, images: HubImages, rows: int, alias: str, train: int, test
         scales=(
             ("full", Scale(_RECIPE, 30_000, _CHECKPOINTS, chunk=100, train_images=train, test_images=test)),
             (
+                "lite",
+                Scale(
+                    replace(_RECIPE, fixed=replace(_RECIPE.fixed, batch_size=32)),
+                    runs=1000,
+                    checkpoints=(0, 1, 2, 3, 6, 12, 18, 24),
+                    chunk=50,
+                    train_images=1_000,
+                    test_images=1_000,
+                ),
+            ),
+            (
                 "tiny",
                 Scale(
                     replace(_RECIPE, fixed=replace(_RECIPE.fixed, batch_size=32)),

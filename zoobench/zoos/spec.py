@@ -205,7 +205,8 @@ class Scale:
     """How much is trained, and by which recipe.
 
     ``checkpoints`` are the stored epochs; 0 would be the untrained network. ``train_images`` / ``test_images``: how
-    many images of the source are used, ``None`` for all. ``chunk``: runs that are trained together.
+    many images of the source are used, ``None`` for all. ``image_shrink``: blocks of that many pixels squared become
+    their mean. ``chunk``: runs that are trained together.
     """
 
     recipe: Recipe
@@ -214,6 +215,7 @@ class Scale:
     chunk: int
     train_images: int | None = None
     test_images: int | None = None
+    image_shrink: int = 1
 
 
 @dataclass(frozen=True)

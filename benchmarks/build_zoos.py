@@ -1,0 +1,63 @@
+"""Build zoos one after the other and print what came out: rows, dropped runs, seconds, models per second.
+
+    python benchmarks/build_zoos.py --scale lite --images ../shared/images [ZOO ...]
+
+Without ZOO: every zoo whose images are in the folder (or are drawn). The zoos are kept in ``ZOOBENCH_DATA``. The
+table is Markdown, as in ``docs/lite-zoos.md``. Training, measuring and writing are in the time; a model is one run
+with all its checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from zoobench import hub
+from zoobench.build import build
+from zoobench.images import load_images
+from zoobench.layout import layout_of
+from zoobench.manifest import read_manifest
+from zoobench.zoos import ALL, SCALES, Zoo, resolve
+from zoobench.zoos.spec import HubImages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("zoos", nargs="*", metavar="ZOO")
+    parser.add_argument("--scale", choices=SCALES, default="lite")
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    zoos = [resolve(name, arguments.scale) for name in arguments.zoos]
+    if not zoos:
+        zoos = [Zoo(spec, arguments.scale) for spec in ALL]
+        folder = arguments.images
+        if folder:
+            zoos = [
+                zoo
+                for zoo in zoos
+                if not isinstance(zoo.spec.images, HubImages) or (folder / zoo.spec.images.folder).is_dir()
+            ]
+    print(f"torch {torch.__version__}, device {arguments.device}, {os.cpu_count()} CPU cores\n")
+    print("| zoo | weights | runs | dropped | checkpoints | rows | MB | seconds | models/s |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    for zoo in zoos:
+        load_images(zoo.spec, zoo.size, arguments.images)  # decoded once per machine, which is not the zoo's time
+        start = time.perf_counter()
+        folder = build(zoo, hub.data_home(), arguments.images, arguments.device)
+        seconds = time.perf_counter() - start
+        config = read_manifest(folder).configs[zoo.spec.config]
+        runs, size = config.runs + len(config.dropped), sum(entry.size for entry in config.files) / 1e6
+        print(
+            f"| `{zoo.id}` | {layout_of(zoo.spec.network).size:,} | {runs:,} | {len(config.dropped)} "
+            f"| {len(config.checkpoints)} | {config.rows:,} | {size:,.0f} | {seconds:.0f} | {runs / seconds:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
