@@ -1,19 +1,28 @@
 """Training speed: one population against a plain per-model PyTorch loop, in one run.
 
-    python benchmarks/population.py [--seconds 5] [--threads 2]
+    python benchmarks/population.py [--seconds 4] [--cores 2] [ZOO:BATCH ...]
 
-Prints model-steps per second (one optimizer step of one model at the recipe's batch size) and images per second, for
-the population and for the loop that anybody would write: an ``nn.Module`` and a ``torch.optim.Adam`` per model. For
-CNNs it also prints both formulations of the convolutions by batch size, from which ``nets.conv_formulation`` takes
-its threshold.
+Images per second, forward, backward and optimizer step, for the runs of one chunk with their own activation, dropout
+rate and optimizer:
+
+- ``loop``: what anybody would write, an ``nn.Module`` and a ``torch.optim`` optimizer per model, one model after the
+  other, PyTorch's threads on all cores;
+- ``loops``: as many such loops side by side as there are cores, one thread each;
+- ``grouped`` / ``per_run``: populations side by side, one chunk and one thread per core, as ``zoobench build`` trains
+  on CPU, by either formulation of the convolutions. ``*`` marks the one that ``nets.conv_formulation`` picks; its
+  threshold comes from this table.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,97 +30,145 @@ from torch import nn
 from zoobench import streams
 from zoobench.images import Images
 from zoobench.initialisers import initial_weights
-from zoobench.layout import layout_of
 from zoobench.nets import ConvFormulation, conv_formulation, module
 from zoobench.population import Population
 from zoobench.runs import Run, runs_of
 from zoobench.zoos import resolve
-from zoobench.zoos.spec import Network
+from zoobench.zoos.spec import Conv, Network
 
-IMAGE_SHAPES = {"tetris-zoo/seed": (1, 4, 4), "mnist-zoo/seed": (1, 28, 28)}
-IMAGES = 2000
+SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}
+CASES = (
+    "tetris-zoo/seed:4",
+    "mnist-zoo/seed:4",
+    "mnist-zoo/seed:10",
+    "mnist-zoo/seed:32",
+    "small-cnn-zoo/mnist:8",
+    "small-cnn-zoo/mnist:16",
+    "small-cnn-zoo/mnist:32",
+    "small-cnn-zoo/mnist:512",
+    "cnn-zoo-2-lite/mnist:4",
+    "cnn-zoo-2-lite/mnist:16",
+    "cnn-zoo-2/mnist:128",
+)
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+IMAGES = 2048
+RUNS = 32
+Step = Callable[[], int]
+CPU = torch.device("cpu")
 
 
-def rate(step: Callable[[], None], seconds: float) -> float:
-    """Calls of ``step`` per second, after a warm-up of a tenth of the time."""
-    for limit in (seconds / 10, seconds):
-        calls, start = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - start) < limit:
-            step()
-            calls += 1
-    return calls / elapsed
+def rate(makers: Sequence[Callable[[], Step]], threads: int, seconds: float) -> float:
+    """Images per second of steps that run side by side, each in its own Python thread with ``threads`` of PyTorch.
+
+    A step returns how many images it has trained on. What runs before all have made their first step is not counted.
+    """
+    counts = [0] * len(makers)
+    ready, stop = threading.Barrier(len(makers) + 1), threading.Event()
+
+    def work(number: int) -> None:
+        torch.set_num_threads(threads)
+        step = makers[number]()
+        step()
+        ready.wait()
+        while not stop.is_set():
+            counts[number] += step()
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(len(makers))]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    start = time.perf_counter()
+    time.sleep(seconds)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / (time.perf_counter() - start)
 
 
-def population_rate(
-    network: Network, runs: list[Run], shape: tuple[int, ...], batch: int, conv: ConvFormulation | None, seconds: float
-) -> float:
-    """Model-steps per second of a population."""
-    pixels, labels = (part.numpy() for part in random_images(shape))
+def random_images(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Speed does not depend on what the pixels show."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(IMAGES, 1, side, side, generator=generator), torch.randint(0, 4, (IMAGES,), generator=generator)
+
+
+def population_step(network: Network, runs: list[Run], side: int, conv: ConvFormulation) -> Step:
+    pixels, labels = (part.numpy() for part in random_images(side))
     images = Images(pixels, labels, pixels[:1], labels[:1], sha256="", origin="random")
-    device = torch.device("cpu")
-    population = Population(network, runs, images, device, conv or conv_formulation(device, batch))
+    population = Population(network, runs, images, CPU, conv)
+    batch = population.batch_size
     order = streams.permutation(population.seeds, "order", 1, IMAGES)
     sizes = torch.full((len(runs), 1), batch)
-    starts = itertools.cycle(range(0, IMAGES - batch + 1, batch))
+    steps = itertools.count()
 
-    def step() -> None:
-        start = next(starts)
-        population.train_step(order[:, start : start + batch], sizes, step=0)
+    def step() -> int:
+        number = next(steps)
+        start = number * batch % (IMAGES - batch + 1)
+        population.train_step(order[:, start : start + batch], sizes, number)
+        return len(runs) * batch
 
-    return len(runs) * rate(step, seconds)
+    return step
 
 
-def loop_rate(network: Network, runs: list[Run], shape: tuple[int, ...], batch: int, seconds: float) -> float:
-    """Model-steps per second of a plain loop over models."""
-    images, labels = random_images(shape)
-    start = initial_weights(network, runs, torch.device("cpu")).numpy()
-    models = [module(network, "tanh", row) for row in start]
-    optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in models]
-    count = 0
+def loop_step(network: Network, runs: list[Run], side: int) -> Step:
+    images, labels = random_images(side)
+    batch = runs[0].hyperparameters.batch_size
+    starts = initial_weights(network, runs, CPU).numpy()
+    models = []
+    for run, row in zip(runs, starts, strict=True):
+        values = run.hyperparameters
+        model = module(network, values.activation, row, values.dropout)
+        settings: dict[str, Any] = {"lr": values.learning_rate, "weight_decay": values.weight_decay}
+        if values.optimizer == "sgd":
+            settings["momentum"] = 0.9
+        models.append((model, OPTIMIZERS[values.optimizer](model.parameters(), **settings)))
+    turns = itertools.cycle(models)
 
-    def step() -> None:
-        nonlocal count
-        model, optimizer = models[count % len(models)], optimizers[count % len(models)]
+    def step() -> int:
+        model, optimizer = next(turns)
         chosen = torch.randint(0, IMAGES, (batch,))
         loss = nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        count += 1
+        return batch
 
-    return rate(step, seconds)
-
-
-def random_images(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Speed does not depend on what the pixels show."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(IMAGES, *shape, generator=generator), torch.randint(0, 4, (IMAGES,), generator=generator)
+    return step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="measuring time per figure")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("cases", nargs="*", default=CASES, metavar="ZOO:BATCH")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measuring time per figure")
+    parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    print(f"torch {torch.__version__}, {arguments.threads} threads")
-    print(f"{'zoo':20} {'batch':>5} {'runs':>5} {'way':18} {'model-steps/s':>14} {'images/s':>12} {'vs loop':>8}")
-    for name, more_batches in (("tetris-zoo/seed", ()), ("mnist-zoo/seed", (16, 32, 128))):
+    cores, seconds = arguments.cores, arguments.seconds
+    print(f"torch {torch.__version__}, {cores} cores, images per second")
+    print(f"{'zoo':22} {'side':>4} {'batch':>5} {'runs':>4} {'way':9} {'images/s':>11} {'vs loop':>8} {'vs loops':>8}")
+    for case in arguments.cases:
+        name, _, batch = case.partition(":")
         zoo = resolve(name)
-        network, shape = zoo.spec.network, IMAGE_SHAPES[name]
-        runs = runs_of(zoo)[: zoo.size.chunk]
-        is_cnn = layout_of(network).size > 100
-        for batch in (zoo.size.recipe.fixed.batch_size, *more_batches):
-            loop = loop_rate(network, runs, shape, batch, arguments.seconds)
-            ways: list[tuple[str, ConvFormulation | None]] = (
-                [("grouped", "grouped"), ("per_run", "per_run")] if is_cnn else [("population", None)]
-            )
-            rows = [("loop", loop)]
-            for label, conv in ways:
-                rows.append((label, population_rate(network, runs, shape, batch, conv, arguments.seconds)))
-            for label, speed in rows:
-                size = f"{name:20} {batch:5} {len(runs):5}"
-                print(f"{size} {label:18} {speed:14,.0f} {speed * batch:12,.0f} {speed / loop:7.1f}x", flush=True)
+        network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
+        same: dict[str, Any] = {"batch_size": int(batch), "train_fraction": 1.0}
+        runs = [
+            dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, **same))
+            for run in runs_of(zoo)[: zoo.size.chunk if zoo.repo == "tetris-zoo" else RUNS]
+        ]
+        convolutions = any(isinstance(layer, Conv) for layer in network.layers)
+        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run") if convolutions else ("grouped",)
+        picked = conv_formulation(network, side, int(batch), CPU)
+        make_loop = functools.partial(loop_step, network, runs, side)
+        loop, loops = rate([make_loop], cores, seconds), rate([make_loop] * cores, 1, seconds)
+        speeds = {"loop": loop, "loops": loops}
+        for way in ways:
+            label = (way if convolutions else "dense") + ("*" if way == picked else "")
+            speeds[label] = rate([functools.partial(population_step, network, runs, side, way)] * cores, 1, seconds)
+        for label, speed in speeds.items():
+            setting = f"{zoo.id:22} {side:4} {int(batch):5} {len(runs):4}"
+            print(f"{setting} {label:9} {speed:11,.0f} {speed / loop:7.1f}x {speed / loops:7.1f}x", flush=True)
 
 
 if __name__ == "__main__":

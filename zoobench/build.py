@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import card, manifest, plots, shards
+from . import card, gallery, manifest, plots, shards
 from .chunks import Chunk
 from .engines import Engine, local
 from .errors import ZoobenchError
@@ -159,7 +159,10 @@ def _assemble(
     split_of_run = {run_id: split_of(spec, run_id) for run_id in sorted(kept)}
     runs_in = collections.Counter(split_of_run.values())
     rows = shards.write_splits(fresh, spec.config, sorted(work.glob("chunk-*.parquet")), split_of_run)
-    plots.image_gallery(images, spec.preprocessing, fresh / "pictures" / f"{spec.config}.png")
+    pictures = fresh / "pictures"
+    gallery.image_gallery(images, spec.preprocessing, pictures / f"{spec.config}-images.png")
+    row_files = sorted((fresh / spec.config).glob("*.parquet"))
+    plots.draw(plots.view(zoo.id, spec.images.classes, row_files), pictures, spec.config)
     entry = manifest.ConfigManifest(
         zoo=zoo.id,
         scale=zoo.scale,

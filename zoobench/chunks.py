@@ -40,9 +40,7 @@ def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[i
     return chunk_table(chunk.spec, chunk.runs, checkpoints)
 
 
-def chunk_table(
-    spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]
-) -> Rows:
+def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> Rows:
     """Rows of one chunk, run by run and epoch by epoch, without the runs that diverged.
 
     A run whose weights or losses are not finite at some checkpoint is dropped whole.

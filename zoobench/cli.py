@@ -24,6 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+plot_app = typer.Typer(help="Draw pictures.", no_args_is_help=True)
+app.add_typer(plot_app, name="plot")
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -248,6 +251,33 @@ def evaluate(
             write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())
         except OSError as error:
             raise ZoobenchError(f"cannot write {json_file}: {error.strerror or error}") from error
+
+
+@plot_app.command("zoo")
+def plot_zoo(
+    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+) -> None:
+    """Draw a zoo: test accuracies, train against test, weights in two dimensions, learning curves.
+
+    Weights are drawn by PCA, and by UMAP too where umap-learn is installed.
+    Example: zoobench plot zoo small-cnn-zoo-lite/mnist --out pictures
+    """
+    from . import hub, progress
+    from .zoos import resolve
+
+    chosen = resolve(zoo)
+    files = hub.row_files(chosen)
+    with _needs("matplotlib", "build"):
+        from . import plots
+    with progress.spinner("drawing"):
+        view = plots.view(chosen.id, chosen.spec.images.classes, files)
+        try:
+            paths = plots.draw(view, out, chosen.spec.config, {**plots.PICTURES, **plots.MORE_PICTURES})
+        except OSError as error:
+            raise ZoobenchError(f"cannot write pictures to {out}: {error.strerror or error}") from error
+    for path in paths:
+        typer.echo(path)
 
 
 class _needs:  # noqa: N801 - reads as a statement

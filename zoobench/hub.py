@@ -22,6 +22,7 @@ from .errors import ZoobenchError
 from .layout import Layout
 from .manifest import FILE_NAME as MANIFEST_NAME
 from .manifest import ConfigManifest, read_manifest, sha256_of
+from .splits import SPLITS
 from .zoos import Zoo
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
@@ -93,6 +94,10 @@ class _Folder:
             )
         return configs[self.zoo.spec.config]
 
+    def row_files(self, split: str) -> list[Path]:
+        prefix = f"{self.zoo.spec.config}/{split}-"
+        return [self.file(entry.path) for entry in self.config().files if entry.path.startswith(prefix)]
+
 
 def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
     """Read the labels of a split, checked against the manifest's sha256.
@@ -125,14 +130,21 @@ def load_split(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> ZooSplit:
         ZoobenchError: the zoo cannot be found.
     """
     folder = _Folder(zoo, homes)
-    config = folder.config()
-    prefix = f"{zoo.spec.config}/{split}-"
-    names = sorted(entry.path for entry in config.files if entry.path.startswith(prefix))
-    table = pa.concat_tables([pq.read_table(folder.file(name)) for name in names])
+    table = pa.concat_tables([pq.read_table(path) for path in folder.row_files(split)])
     column = table["weights"]
     matrix = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=True) for chunk in column.chunks])
-    layout = config.weight_layout()
+    layout = folder.config().weight_layout()
     return ZooSplit(zoo, split, layout, matrix.reshape(-1, layout.size), table.drop_columns("weights").to_pandas())
+
+
+def row_files(zoo: Zoo) -> list[Path]:
+    """The parquet files that hold the rows of all splits, in order.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found.
+    """
+    folder = _Folder(zoo, ())
+    return [path for split in SPLITS for path in folder.row_files(split)]
 
 
 def built_zoos() -> list[str]:

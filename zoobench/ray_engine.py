@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from .errors import ZoobenchError
 from .images import Images
 
 _POLL_SECONDS = 0.2
+_CONNECT_SECONDS = 10
 _RETRIES = 3
 
 
@@ -94,6 +96,8 @@ def _session(workers: int | None) -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_reachable(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
@@ -107,3 +111,17 @@ def _session(workers: int | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray waits for minutes for a cluster that is not there, and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" or "local"
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ZoobenchError(
+            f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error.strerror or error}; start it "
+            "(ray start --head) or unset RAY_ADDRESS to use this machine"
+        ) from error

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import ZoobenchError
 from .hashing import unit_interval
 from .zoos import Zoo
 from .zoos.spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Recipe, SeedSweep, Training, Uniform
-
 
 _SEEDS_APART = 10**10  # more than any seed of a recipe
 
