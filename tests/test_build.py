@@ -250,14 +250,6 @@ print(json.dumps({"rows": zoo.num_rows, "shape": weights.shape, "type": str(weig
     assert (seen["shape"], seen["type"]) == ([100], "float32")
 
 
-def test_a_scale_that_cannot_be_built_is_one_clear_line(zoobench):
-    outcome = zoobench("build", "small-cnn-zoo/svhn", "--scale", "lite")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == (
-        "error: zoo 'small-cnn-zoo/svhn' cannot be built at scale 'lite' by this version; it can at: full, tiny\n"
-    )
-
-
 @pytest.fixture(scope="session")
 def all_tiny(all_images, tmp_path_factory):
     """Every declared zoo, built at the scale ``tiny`` from real images where there are some."""

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.conftest import write_digits
 from zoobench import images as images_module
@@ -137,3 +139,15 @@ def test_a_file_that_is_not_parquet_is_one_clear_error(tmp_path):
     file.write_bytes(b"not parquet")
     with pytest.raises(ZoobenchError, match="cannot load images 'mnist' from folder"):
         load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
+
+
+def test_a_scale_may_shrink_images_to_the_means_of_blocks(tmp_path):
+    """Judged by torch's average pooling; 28 x 28 pixels to 9 x 9, the odd row and column cut."""
+    folder = write_digits(tmp_path)
+    size = dataclasses.replace(TINY_MNIST.size, image_shrink=3)
+    whole, small = (load_images(TINY_MNIST.spec, each, folder) for each in (TINY_MNIST.size, size))
+    expected = torch.nn.functional.avg_pool2d(torch.from_numpy(whole.train_images), 3).numpy()
+    assert small.train_images.shape == (*whole.train_images.shape[:2], 9, 9)
+    np.testing.assert_allclose(small.train_images, expected, atol=1e-5)
+    assert np.array_equal(small.test_labels, whole.test_labels)
+    assert small.sha256 != whole.sha256

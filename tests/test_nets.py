@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from zoobench.errors import ZoobenchError
 from zoobench.layout import layout_of
-from zoobench.nets import RunActivations, RunDropout, forward, module
+from zoobench.nets import RunActivations, RunDropout, conv_formulation, conv_multiply_adds, forward, module
 from zoobench.zoos import resolve
 
 NETWORKS = {
@@ -86,3 +87,31 @@ def test_both_convolution_formulations_drop_the_same_entries(name, conv):
             dropped = isinstance(part, torch.nn.Dropout)
             hidden = hidden * dropout.mask(number, tuple(hidden.shape))[run] if dropped else part(hidden)
         torch.testing.assert_close(logits[run], hidden, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_multiply_adds_are_those_that_pytorch_counts(name):
+    network, (_, side, _) = resolve(name).spec.network, NETWORKS[name]
+    model = module(network, "relu").eval()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model(torch.zeros(1, *NETWORKS[name]))
+    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    assert conv_multiply_adds(network, side) == convolutions // 2  # a multiply-add is two operations
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "batch", "expected"),
+    [
+        ("mnist-zoo/seed", 28, 4, "grouped"),
+        ("mnist-zoo/seed", 28, 10, "per_run"),
+        ("small-cnn-zoo/mnist", 28, 8, "grouped"),
+        ("small-cnn-zoo/mnist", 28, 512, "per_run"),
+        ("cnn-zoo-2/mnist", 28, 1, "per_run"),
+    ],
+)
+def test_the_formulation_depends_on_network_batch_and_device(name, side, batch, expected):
+    """What ``docs/benchmarks.md`` shows to be faster on two CPU cores."""
+    network = resolve(name).spec.network
+    assert conv_formulation(network, side, batch, torch.device("cpu")) == expected
+    assert conv_formulation(network, side, batch, torch.device("cuda")) == "grouped"

@@ -1,13 +1,16 @@
 """Recipes become the papers' runs, and a run does not depend on how many others there are."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from zoobench.errors import ZoobenchError
 from zoobench.runs import runs_of
 from zoobench.zoos import ALL, Zoo, resolve
+from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 
 def full(name):
@@ -47,16 +50,51 @@ def test_exactly_the_declared_hyperparameters_vary(spec):
     assert varying == set(spec.varies)
 
 
+def place(recipe, name, value):
+    """Where a value lies among those that the recipe gives: its number, or its position in a range."""
+    match dict(getattr(recipe, "axes", ()) or recipe.ranges)[name]:
+        case Uniform(low, high):
+            return pytest.approx((value - low) / (high - low))
+        case LogUniform(low, high):
+            return pytest.approx(math.log(value / low) / math.log(high / low))
+        case Choice(values) | values:
+            return values.index(value)
+
+
 @pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)
 def test_a_run_of_a_smaller_scale_is_a_run_of_the_full_zoo(spec):
-    """The same id, configuration and seed; only what the scale's recipe changes for all runs differs."""
+    """The same id and seed, and the same place in each range; a scale may move a range for all runs."""
+    scales = dict(spec.scales)
     by_id = {run.run_id: run for run in runs_of(Zoo(spec, "full"))}
-    for scale, _ in spec.scales:
+    for scale, size in scales.items():
         for run in runs_of(Zoo(spec, scale)):
             whole = by_id[run.run_id]
             assert run.seed == whole.seed
             for name in spec.varies:
-                assert getattr(run.hyperparameters, name) == getattr(whole.hyperparameters, name)
+                mine, theirs = (getattr(each.hyperparameters, name) for each in (run, whole))
+                assert place(size.recipe, name, mine) == place(scales["full"].recipe, name, theirs)
+
+
+def test_another_seed_moves_every_runs_seed_and_draws_other_hyperparameters():
+    zoo = Zoo(resolve("small-cnn-zoo/mnist").spec, "tiny")
+    runs, others = runs_of(zoo), runs_of(zoo, seed=2)
+    assert [run.run_id for run in runs] == [run.run_id for run in others]
+    assert not {run.seed for run in runs} & {run.seed for run in others}
+    assert not {run.config_id for run in runs} & {run.config_id for run in others}
+    assert runs_of(zoo, seed=2) == others != runs_of(zoo, seed=3)
+
+
+def test_seeds_of_different_populations_never_meet():
+    """Seeds of recipes stay below what --seed adds."""
+    for spec in ALL:
+        seeds = [run.seed for run in full(spec.id)]
+        assert max(seeds) < runs_of(Zoo(spec, "tiny"), seed=1)[0].seed
+
+
+@pytest.mark.parametrize("seed", [-1, 1001])
+def test_a_seed_out_of_range_is_named(seed):
+    with pytest.raises(ZoobenchError, match=f"seed {seed} is out of range"):
+        runs_of(resolve("tetris-zoo/seed"), seed)
 
 
 def test_random_search_draws_from_its_ranges():
