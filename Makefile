@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh machine with Python >= 3.11: `make quickstart` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+IMAGES ?= ../shared/images
 BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser bench pin clean
+.PHONY: quickstart test lint unit browser lite bench pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no Chromium here and no way to install one: the browser tests will be skipped"
+
+lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout: about two hours on two cores.
+	$(BIN)/python benchmarks/build_zoos.py --scale lite --images $(IMAGES)
 
 bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
 	$(BIN)/python benchmarks/population.py --seconds 4

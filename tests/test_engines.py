@@ -10,6 +10,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from ray.cluster_utils import Cluster
 
 from zoobench import chunks
 from zoobench.build import build
@@ -79,9 +80,16 @@ def test_the_default_is_one_chunk_for_each_core(monkeypatch):
         assert asked.pop() == expected
 
 
-def test_ray_gives_the_rows_of_one_thread(serial, tmp_path):
-    seen = []
-    folder = build(resolve(ZOO), tmp_path, engine=engine("ray"), workers=2, on_progress=seen.append)
+def test_a_ray_cluster_of_two_nodes_gives_the_rows_of_one_thread(serial, tmp_path, monkeypatch):
+    """Two raylets of one core each behind RAY_ADDRESS, as two machines would be."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        seen = []
+        folder = build(resolve(ZOO), tmp_path, engine=engine("ray"), on_progress=seen.append)
+    finally:
+        cluster.shutdown()
     assert_same_rows(folder, serial)
     assert seen[-1].run_epochs_done == 72 * 4
 
@@ -99,7 +107,7 @@ def ray_workers(process):
 
 
 def test_ray_does_the_chunk_of_a_killed_worker_again(serial, tmp_path):
-    """kill -9 on a worker in the middle of its chunk, while the build runs as a user starts it."""
+    """A local Ray of two workers; kill -9 on one in the middle of its chunk, while the build runs as users start it."""
     command = [sys.executable, "-m", "zoobench", "build", "tetris-zoo/hyp", "--scale", "tiny"]
     command += ["--out", str(tmp_path), "--engine", "ray", "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
