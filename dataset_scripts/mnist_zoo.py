@@ -1,4 +1,4 @@
-"""Build the dataset ``zoobench/mnist-zoo``: every config that this version can build, from scratch.
+"""Build the dataset ``zoobench/mnist-zoo``: all its configs, from scratch.
 
 python -m dataset_scripts.mnist_zoo --scale lite --out DIR --images FOLDER
 """

@@ -1,4 +1,4 @@
-"""Build the dataset ``zoobench/tetris-zoo``: every config that this version can build, from scratch.
+"""Build the dataset ``zoobench/tetris-zoo``: all its configs, from scratch.
 
 python -m dataset_scripts.tetris_zoo --scale full --out DIR
 """
