@@ -7,29 +7,23 @@ when all are there.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import datetime
 import importlib.metadata
 import itertools
 import json
-import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from . import card, gallery, manifest, plots, shards
+from . import manifest, shards
 from .chunks import Chunk
 from .engines import Engine, local
 from .errors import ZoobenchError
+from .folder import write_config
+from .gallery import image_gallery
 from .images import Images, load_images
-from .layout import layout_of
 from .runs import Run, runs_of
-from .splits import SPLITS, split_of
 from .zoos import Zoo
-
-_VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +77,45 @@ def build(
         work.mkdir(parents=True, exist_ok=True)
         _check_plan(work, zoo, images, seed)
         dropped = _train_chunks(work, zoo, runs, images, device, on_progress, engine, workers)
-        folder = _assemble(work, out / zoo.repo, zoo, runs, images, dropped, seed)
+        if len(dropped) == len(runs):
+            raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
+        about = {
+            "recipe": manifest.to_json(zoo.size.recipe),
+            "seed": seed,
+            "preprocessing": dataclasses.asdict(zoo.spec.preprocessing),
+            "images": _images_entry(zoo, images),
+            "dropped": dropped,
+        }
+        picture = f"{zoo.spec.config}-images.png"
+        folder = write_config(
+            zoo,
+            out,
+            work,
+            sorted(work.glob("chunk-*.parquet")),
+            about,
+            lambda pictures: image_gallery(images, zoo.spec.preprocessing, pictures / picture),
+        )
         shutil.rmtree(work)
         return folder
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 
 
+def _images_entry(zoo: Zoo, images: Images) -> manifest.ImagesEntry:
+    return manifest.ImagesEntry(
+        source=zoo.spec.images.folder,
+        origin=images.origin,
+        train=len(images.train_labels),
+        test=len(images.test_labels),
+        side=images.train_images.shape[-1],
+        sha256=images.sha256,
+    )
+
+
 def _check_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     """Chunks of one recipe, one set of images and one library version only may be put together."""
     plan = {
-        "recipe": to_json(zoo.size),
+        "recipe": manifest.to_json(zoo.size),
         "seed": seed,
         "images": images.sha256,
         "versions": {name: importlib.metadata.version(name) for name in ("zoobench", "torch")},
@@ -144,83 +166,3 @@ def _train_chunks(
             manifest.write_atomically(finished[chunk.start], content.encode())
     lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
     return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]
-
-
-def _assemble(
-    work: Path, folder: Path, zoo: Zoo, runs: list[Run], images: Images, dropped: list[manifest.DroppedRun], seed: int
-) -> Path:
-    """Turn the chunks into splits, labels, pictures and a manifest entry, and move them to the dataset folder."""
-    spec, size = zoo.spec, zoo.size
-    kept = {run.run_id for run in runs} - {run.run_id for run in dropped}
-    if not kept:
-        raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
-    fresh = work / "fresh"
-    shutil.rmtree(fresh, ignore_errors=True)
-    split_of_run = {run_id: split_of(spec, run_id) for run_id in sorted(kept)}
-    runs_in = collections.Counter(split_of_run.values())
-    rows = shards.write_splits(fresh, spec.config, sorted(work.glob("chunk-*.parquet")), split_of_run)
-    pictures = fresh / "pictures"
-    gallery.image_gallery(images, spec.preprocessing, pictures / f"{spec.config}-images.png")
-    row_files = sorted((fresh / spec.config).glob("*.parquet"))
-    plots.draw(plots.view(zoo.id, spec.images.classes, row_files), pictures, spec.config)
-    entry = manifest.ConfigManifest(
-        zoo=zoo.id,
-        scale=zoo.scale,
-        network=to_json(spec.network.layers),
-        layout=layout_of(spec.network).to_json(),
-        recipe=to_json(size.recipe),
-        seed=seed,
-        preprocessing=dataclasses.asdict(spec.preprocessing),
-        images=manifest.ImagesEntry(
-            source=spec.images.folder,
-            origin=images.origin,
-            train=len(images.train_labels),
-            test=len(images.test_labels),
-            side=images.train_images.shape[-1],
-            sha256=images.sha256,
-        ),
-        checkpoints=list(size.checkpoints),
-        runs=len(kept),
-        rows=sum(rows.values()),
-        splits={split: manifest.SplitCount(runs=runs_in[split], rows=rows[split]) for split in SPLITS},
-        dropped=dropped,
-        files=[manifest.file_entry(fresh, path) for path in sorted(fresh.rglob("*")) if path.is_file()],
-        versions={"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _VERSIONS_OF},
-        built=datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
-    return _install_config(fresh, folder, zoo, entry)
-
-
-def to_json(declaration: Any) -> Any:
-    """A declaration as JSON: dataclasses become dicts that keep their type's name."""
-    if dataclasses.is_dataclass(declaration):
-        fields = {field.name: to_json(getattr(declaration, field.name)) for field in dataclasses.fields(declaration)}
-        return {"type": type(declaration).__name__, **fields}
-    if isinstance(declaration, tuple):
-        return [to_json(item) for item in declaration]
-    return declaration
-
-
-def _install_config(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest) -> Path:
-    """Move the prepared files into the dataset folder, then write its manifest and card."""
-    folder.mkdir(parents=True, exist_ok=True)
-    configs = {}
-    if (folder / manifest.FILE_NAME).exists():
-        configs = dict(manifest.read_manifest(folder).configs)
-    configs[zoo.spec.config] = entry
-    for place in (zoo.spec.config, f"labels/{zoo.spec.config}"):
-        target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        shutil.move(fresh / place, target)
-    (folder / "pictures").mkdir(exist_ok=True)
-    for picture in (fresh / "pictures").iterdir():
-        picture.replace(folder / "pictures" / picture.name)
-    whole = manifest.Manifest(
-        schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs=dict(sorted(configs.items()))
-    )
-    manifest.write_manifest(folder, whole)
-    manifest.write_atomically(folder / "README.md", card.render(whole).encode())
-    return folder

@@ -6,6 +6,7 @@ refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -145,3 +146,13 @@ def sha256_of(path: Path) -> str:
 
 def file_entry(folder: Path, path: Path) -> FileEntry:
     return FileEntry(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def to_json(declaration: Any) -> Any:
+    """A declaration as JSON: dataclasses become dicts that keep their type's name."""
+    if dataclasses.is_dataclass(declaration):
+        fields = {field.name: to_json(getattr(declaration, field.name)) for field in dataclasses.fields(declaration)}
+        return {"type": type(declaration).__name__, **fields}
+    if isinstance(declaration, tuple):
+        return [to_json(item) for item in declaration]
+    return declaration

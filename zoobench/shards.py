@@ -6,7 +6,7 @@ Weights are stored plain (float32 noise does not compress and plain pages decode
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,7 +54,7 @@ def write_table(path: Path, table: pa.Table) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_splits(folder: Path, config: str, chunks: list[Path], split_of_run: dict[str, str]) -> dict[str, int]:
+def write_splits(folder: Path, config: str, chunks: Sequence[Path], split_of_run: dict[str, str]) -> dict[str, int]:
     """Distribute the rows of the chunk files over the splits.
 
     Writes ``<config>/<split>-<k>-of-<n>.parquet`` and ``labels/<config>/<split>.parquet`` under ``folder``, in chunk
@@ -96,7 +96,7 @@ def write_splits(folder: Path, config: str, chunks: list[Path], split_of_run: di
 
 
 def _rows_of(
-    chunks: list[Path], split: str, split_of_run: dict[str, str], columns: list[str] | None
+    chunks: Sequence[Path], split: str, split_of_run: dict[str, str], columns: list[str] | None
 ) -> Iterator[pa.Table]:
     """The rows of each chunk that belong to ``split``, skipping chunks without any."""
     runs = pa.array([run for run, its_split in split_of_run.items() if its_split == split], pa.string())
