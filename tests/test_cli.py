@@ -33,7 +33,7 @@ def test_zoos_lists_all_sixteen_with_what_is_built(zoobench, tiny):
     assert list(listed) == [spec.id for spec in ALL]
     assert listed["tetris-zoo/seed"]["built_here"] == ["tetris-zoo-tiny/seed"]
     assert listed["tetris-zoo/seed"]["scales"] == {"full": 1000, "lite": 200, "tiny": 40}
-    assert listed["cnn-zoo-2/usps"]["scales"] == {"full": 1000, "tiny": 20}
+    assert listed["cnn-zoo-2/usps"]["scales"] == {"full": 1000, "lite": 300, "tiny": 20}
     assert listed["mnist-zoo/hyp-1-fix-seed"]["published_rows"] == 57_600
     table = zoobench("zoos").out
     assert all(spec.id in table for spec in ALL)

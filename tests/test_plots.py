@@ -63,6 +63,7 @@ def test_weights_are_shown_by_their_first_two_principal_components(view):
     for axis in range(2):
         assert abs(np.corrcoef(shown[:, axis], expected[:, axis])[0, 1]) > 0.999
         assert shown[:, axis].std() == pytest.approx(expected[:, axis].std(), rel=1e-2)
+        assert np.median(shown[:, axis]) == pytest.approx(0, abs=1e-6)
 
 
 def test_initialisers_are_told_apart_where_they_vary(view):

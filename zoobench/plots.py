@@ -118,7 +118,7 @@ def weights_umap(view: View) -> Figure:
 
 def _plane(view: View, method: str, points: np.ndarray) -> Figure:
     figure, (left, right) = _figure(view, 2)
-    first, second = points.T
+    first, second = (points - np.median(points, axis=0)).T
     coloured = left.scatter(first, second, c=view.sample["test_accuracy"], s=5)
     figure.colorbar(coloured, ax=left, label="test accuracy")
     inits = view.sample["init"]
@@ -131,7 +131,7 @@ def _plane(view: View, method: str, points: np.ndarray) -> Figure:
         figure.colorbar(coloured, ax=right, label="epoch")
     for panel in (left, right):
         panel.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
-        _signed_log_if_wide(panel, points)
+        _signed_log_if_wide(panel, np.stack([first, second]))
     return figure
 
 
@@ -183,7 +183,7 @@ def _figure(view: View, panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def _signed_log_if_wide(axes: Axes, points: np.ndarray) -> None:
-    """Runs with a high learning rate can be a thousand times further out than most."""
+    """Runs with a high learning rate can be a thousand times further out than most. The median row is at 0."""
     distance = np.abs(points)
     middle = float(np.median(distance))
     if distance.max() > 30 * middle > 0:
