@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from sklearn.decomposition import PCA
 
 SAMPLE_ROWS = 2000
@@ -185,8 +185,15 @@ def _figure(view: View, panels: int) -> tuple[Figure, list[Axes]]:
 def _signed_log_if_wide(axes: Axes, points: np.ndarray) -> None:
     """Runs with a high learning rate can be a thousand times further out than most. The median row is at 0."""
     distance = np.abs(points)
-    middle = float(np.median(distance))
-    if distance.max() > 30 * middle > 0:
-        for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
-            set_scale("symlog", linthresh=middle)
-            axis.set_major_locator(SymmetricalLogLocator(base=100, linthresh=middle))
+    if distance.max() <= 30 * np.median(distance):
+        return
+    for axis, set_scale, far in (
+        (axes.xaxis, axes.set_xscale, distance[0]),
+        (axes.yaxis, axes.set_yscale, distance[1]),
+    ):
+        middle = float(np.median(far)) or 1.0
+        low, top = np.ceil(np.log10(middle)), np.floor(np.log10(max(far.max(), 10 * middle)))
+        decades = 10.0 ** np.arange(top, low, -max(1, (top - low) // 2))
+        set_scale("symlog", linthresh=middle)
+        axis.set_major_locator(FixedLocator([*-decades, 0, *decades]))
+        axis.set_minor_locator(NullLocator())
