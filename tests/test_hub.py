@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import zoobench as package
 from zoobench import hub
 from zoobench.errors import ZoobenchError
 from zoobench.zoos import resolve
@@ -22,8 +25,6 @@ def test_built_zoos_are_found_in_the_data_home(tiny):
 
 
 def test_folders_given_first_are_searched_first(tiny, tmp_path, tiny_home):
-    import shutil
-
     pinned = tmp_path / "pinned" / "tetris-zoo-tiny"
     pinned.mkdir(parents=True)
     shutil.copy(tiny_home / "tetris-zoo-tiny" / "manifest.json", pinned)
@@ -34,8 +35,6 @@ def test_folders_given_first_are_searched_first(tiny, tmp_path, tiny_home):
 
 
 def test_a_missing_file_of_a_built_zoo_is_named(tiny, tmp_path, tiny_home, monkeypatch):
-    import shutil
-
     shutil.copytree(tiny_home, tmp_path / "home")
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
     (tmp_path / "home" / "tetris-zoo-tiny" / "seed" / "train-00000-of-00001.parquet").unlink()
@@ -46,3 +45,33 @@ def test_a_missing_file_of_a_built_zoo_is_named(tiny, tmp_path, tiny_home, monke
 def test_a_zoo_that_is_nowhere_is_named():
     with pytest.raises(ZoobenchError, match="zoo 'mnist-zoo-lite/seed' is neither in "):
         hub.load_labels(resolve("mnist-zoo-lite/seed"), "test")
+
+
+def test_load_zoo_gives_one_writable_matrix_and_the_columns_that_were_asked_for(tiny, tiny_home):
+    zoo = package.load_zoo("tetris-zoo-tiny/seed", split="test", columns=["example_id", "test_accuracy"])
+    stored = pq.read_table(tiny_home / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet")
+    assert list(zoo.labels) == ["example_id", "test_accuracy"]
+    assert zoo.labels["test_accuracy"].tolist() == stored["test_accuracy"].to_pylist()
+    assert (zoo.weights.dtype, zoo.weights.flags.c_contiguous, zoo.weights.flags.writeable) == (np.float32, True, True)
+    assert zoo.weights.tolist() == stored["weights"].to_pylist()
+    first = zoo.layout.to_matrices(zoo.weights)["fc1"]
+    assert first[2].ravel().tolist() == stored["weights"].to_pylist()[2][:80]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tetris-zoo-tiny/seed", "trian"), "unknown split 'trian'; did you mean 'train'?"),
+        (("tetris-zoo-tiny/seed", "test", ["test_acuracy"]), "unknown column 'test_acuracy'; did you mean"),
+        (("tetris-zo/seed",), "unknown zoo 'tetris-zo/seed'; did you mean 'tetris-zoo/seed'?"),
+    ],
+)
+def test_load_zoo_says_what_it_does_not_know(tiny, arguments, message):
+    with pytest.raises(ZoobenchError) as error:
+        package.load_zoo(*arguments)
+    assert message in str(error.value)
+
+
+def test_the_package_has_no_other_lazy_names():
+    with pytest.raises(AttributeError, match="no attribute 'load_zo'"):
+        _ = package.load_zo

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from zoobench.layout import Layout, layout_of
 from zoobench.nets import module
@@ -39,3 +40,40 @@ def test_json_round_trip_keeps_the_layout():
 def test_a_row_of_another_width_is_refused():
     with pytest.raises(ValueError, match="99 columns, the layout has 100"):
         layout_of(ALL[8].network).unflatten(np.zeros((1, 99)))
+
+
+@pytest.mark.parametrize("spec", ALL[::4], ids=lambda spec: spec.id)
+def test_matrices_are_weights_and_bias_of_each_layer_and_go_back_exactly(spec):
+    layout = layout_of(spec.network)
+    weights = np.random.default_rng(0).normal(size=(3, layout.size)).astype(np.float32)
+    matrices = layout.to_matrices(weights)
+    state = module(spec.network, "tanh", weights[1]).state_dict()
+    for name, matrix in matrices.items():
+        parts = [state[f"{name}.weight"].flatten(1)]
+        if f"{name}.bias" in state:
+            parts.append(state[f"{name}.bias"][:, None])
+        np.testing.assert_array_equal(matrix[1], torch.cat(parts, 1).numpy())
+    assert layout.from_matrices(matrices).tobytes() == weights.tobytes()
+
+
+def test_comvex_matrices_have_the_papers_sizes():
+    """Liu: a layer is the (out, in * k * k + 1) matrix [weights | bias]; the four of CNN Zoo 2 flatten to these."""
+    spec = next(spec for spec in ALL if spec.repo == "cnn-zoo-2")
+    sizes = [layer.index.size for layer in layout_of(spec.network).layers]
+    assert sizes == [640, 36928, 36928, 650]
+
+
+@pytest.mark.parametrize("spec", ALL[::4], ids=lambda spec: spec.id)
+def test_tokens_are_the_neurons_padded_and_go_back_exactly(spec):
+    layout = layout_of(spec.network)
+    weights = np.random.default_rng(0).normal(size=(2, 3, layout.size)).astype(np.float32)
+    tokens = layout.to_tokens(weights)
+    start = 0
+    for matrix in layout.to_matrices(weights).values():
+        rows, columns = matrix.shape[-2:]
+        np.testing.assert_array_equal(tokens[..., start : start + rows, :columns], matrix)
+        assert not tokens[..., start : start + rows, columns:].any()
+        start += rows
+    assert tokens.shape[-2] == start
+    tokens[..., layout.token_index < 0] = np.nan
+    assert layout.from_tokens(tokens).tobytes() == weights.tobytes()

@@ -99,6 +99,30 @@ print(json.dumps(seen))
     assert seen["info"][0][0] == "seed/test-00000-of-00001.parquet"
 
 
+def test_load_zoo_takes_a_pinned_revision_from_the_hub(endpoint, tiny_home, tmp_path):
+    """Although the zoo is in ZOOBENCH_DATA too; an unknown revision is one clear error."""
+    code = f"""
+import json, os
+os.environ["ZOOBENCH_DATA"] = {str(tiny_home)!r}
+import zoobench
+from huggingface_hub import HfApi
+from zoobench.errors import ZoobenchError
+sha = HfApi().dataset_info("zoobench/tetris-zoo-tiny").sha
+zoo = zoobench.load_zoo("tetris-zoo-tiny/seed", split="test", revision=sha)
+cached = [name for _, _, names in os.walk(os.environ["HF_HOME"]) for name in names if name.startswith("test-")]
+try:
+    zoobench.load_zoo("tetris-zoo-tiny/seed", revision="v9")
+except ZoobenchError as error:
+    message = str(error)
+print(json.dumps([zoo.weights.shape[0], cached, message]))
+"""
+    table = pq.read_table(tiny_home / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet")
+    rows, cached, message = client(code, endpoint, tmp_path)
+    assert (rows, cached) == (len(table), ["test-00000-of-00001.parquet"])
+    assert message.startswith("cannot get manifest.json of the Hub dataset 'zoobench/tetris-zoo-tiny' at revision 'v9'")
+    assert "\n" not in message
+
+
 def test_files_come_with_their_sha256_as_etag_and_in_ranges(endpoint, tiny_home):
     path = tiny_home / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet"
     content = path.read_bytes()

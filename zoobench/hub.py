@@ -18,12 +18,13 @@ import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import ZoobenchError
+from .errors import ZoobenchError, did_you_mean
 from .layout import Layout
 from .manifest import FILE_NAME as MANIFEST_NAME
 from .manifest import ConfigManifest, read_manifest, sha256_of
+from .schema import LABELS
 from .splits import SPLITS
-from .zoos import Zoo
+from .zoos import Zoo, resolve
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
 
@@ -54,11 +55,12 @@ class ZooSplit:
 
 
 class _Folder:
-    """Files of one repo, from a local dataset folder or else from the Hub."""
+    """Files of one repo, from a local dataset folder or else from the Hub; at a given revision, from the Hub."""
 
-    def __init__(self, zoo: Zoo, homes: Sequence[Path]) -> None:
+    def __init__(self, zoo: Zoo, homes: Sequence[Path] = (), revision: str | None = None) -> None:
         self.zoo = zoo
-        local = (home / zoo.repo for home in (*homes, data_home()))
+        self.revision = revision
+        local = (home / zoo.repo for home in (*homes, data_home()) if revision is None)
         self.local = next((folder for folder in local if self._has_config(folder)), None)
 
     def _has_config(self, folder: Path) -> bool:
@@ -76,8 +78,13 @@ class _Folder:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return Path(hf_hub_download(self.zoo.hub_id, path, repo_type="dataset"))
+            return Path(hf_hub_download(self.zoo.hub_id, path, repo_type="dataset", revision=self.revision))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            if self.revision:
+                raise ZoobenchError(
+                    f"cannot get {path} of the Hub dataset {self.zoo.hub_id!r} at revision {self.revision!r}: "
+                    f"{str(error).splitlines()[0]}"
+                ) from error
             raise ZoobenchError(
                 f"zoo {self.zoo.id!r} is neither in {data_home()} nor can {path} be had from the Hub dataset "
                 f"{self.zoo.hub_id!r}; build it: zoobench build {self.zoo.spec.id}"
@@ -123,18 +130,65 @@ def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
     return Labels(pq.read_table(path).to_pandas(), digest)
 
 
-def load_split(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> ZooSplit:
+def load_split(
+    zoo: Zoo,
+    split: str,
+    homes: Sequence[Path] = (),
+    columns: Sequence[str] | None = None,
+    revision: str | None = None,
+) -> ZooSplit:
     """Read weights and labels of a split.
 
+    Args:
+        zoo: which zoo, at which scale.
+        split: "train", "validation" or "test".
+        homes: folders to search for the repo before ``ZOOBENCH_DATA`` and the Hub.
+        columns: label columns to read; ``None`` for all.
+        revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
+
     Raises:
-        ZoobenchError: the zoo cannot be found.
+        ZoobenchError: the zoo cannot be found, or an unknown split or column.
     """
-    folder = _Folder(zoo, homes)
-    table = pa.concat_tables([pq.read_table(path) for path in folder.row_files(split)])
-    column = table["weights"]
-    matrix = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=True) for chunk in column.chunks])
+    if split not in SPLITS:
+        raise ZoobenchError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}")
+    for column in columns or ():
+        if column not in LABELS.names:
+            raise ZoobenchError(f"unknown column {column!r}{did_you_mean(column, LABELS.names)}")
+    folder = _Folder(zoo, homes, revision)
+    parquets = [pq.ParquetFile(path, memory_map=True) for path in folder.row_files(split)]
     layout = folder.config().weight_layout()
-    return ZooSplit(zoo, split, layout, matrix.reshape(-1, layout.size), table.drop_columns("weights").to_pandas())
+    weights = np.empty((sum(parquet.metadata.num_rows for parquet in parquets), layout.size), np.float32)
+    labels, end = [], 0
+    for parquet in parquets:
+        table = parquet.read(columns=[*(LABELS.names if columns is None else columns), "weights"])
+        for chunk in table["weights"].chunks:
+            start, end = end, end + len(chunk)
+            weights[start:end].reshape(-1)[:] = chunk.flatten().to_numpy(zero_copy_only=True)
+        labels.append(table.drop_columns("weights"))
+    return ZooSplit(zoo, split, layout, weights, pa.concat_tables(labels).to_pandas())
+
+
+def load_zoo(
+    name: str, split: str = "train", columns: Sequence[str] | None = None, revision: str | None = None
+) -> ZooSplit:
+    """Load one split of a zoo: from ``ZOOBENCH_DATA``, or else from the Hub.
+
+    >>> zoo = load_zoo("tetris-zoo/seed", split="test", columns=["example_id", "test_accuracy"])
+    >>> zoo.weights.shape, zoo.labels["test_accuracy"], zoo.layout.to_matrices(zoo.weights)["fc1"]
+
+    Args:
+        name: zoo id, e.g. ``"cnn-zoo-2/cifar10"`` or ``"mnist-zoo-lite/seed"``.
+        split: "train", "validation" or "test".
+        columns: label columns to read; ``None`` for all.
+        revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
+
+    Returns:
+        weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
+
+    Raises:
+        ZoobenchError: unknown zoo, split or column, or the zoo cannot be found.
+    """
+    return load_split(resolve(name), split, (), columns, revision)
 
 
 def row_files(zoo: Zoo) -> list[Path]:
@@ -143,7 +197,7 @@ def row_files(zoo: Zoo) -> list[Path]:
     Raises:
         ZoobenchError: the zoo cannot be found.
     """
-    folder = _Folder(zoo, ())
+    folder = _Folder(zoo)
     return [path for split in SPLITS for path in folder.row_files(split)]
 
 
