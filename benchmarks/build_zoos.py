@@ -1,10 +1,11 @@
 """Build zoos one after the other and print what came out: rows, dropped runs, seconds, models per second.
 
     python benchmarks/build_zoos.py --scale lite --images ../shared/images [ZOO ...]
+    python benchmarks/build_zoos.py --scale lite --describe
 
-Without ZOO: every zoo whose images are in the folder (or are drawn). The zoos are kept in ``ZOOBENCH_DATA``. The
-table is Markdown, as in ``docs/lite-zoos.md``. Training, measuring and writing are in the time; a model is one run
-with all its checkpoints.
+Without ZOO: every zoo whose images are in the folder (or are drawn). The zoos are kept in ``ZOOBENCH_DATA``. Training,
+measuring and writing are in the time; a model is one run with all its checkpoints. ``--describe`` builds nothing and
+prints how accurate the networks of the built zoos are. The tables are Markdown, as in ``docs/lite-zoos.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from zoobench import hub
@@ -21,8 +23,22 @@ from zoobench.build import build
 from zoobench.images import load_images
 from zoobench.layout import layout_of
 from zoobench.manifest import read_manifest
+from zoobench.splits import SPLITS
 from zoobench.zoos import ALL, SCALES, Zoo, resolve
 from zoobench.zoos.spec import HubImages
+
+
+def describe(zoos: list[Zoo]) -> None:
+    print("| zoo | at chance | 5 % | 25 % | median | 75 % | 95 % | best | train/test correlation | gap > 0.1 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for zoo in zoos:
+        rows = pd.concat([hub.load_labels(zoo, split).frame for split in SPLITS])
+        final = rows[rows["epoch"] == rows["epoch"].max()]
+        accuracy = final["test_accuracy"]
+        at_chance = (accuracy - 1 / zoo.spec.images.classes).abs() <= 0.02
+        shown = [f"{accuracy.quantile(q):.2f}" for q in (0.05, 0.25, 0.5, 0.75, 0.95, 1)]
+        shown += [f"{final['train_accuracy'].corr(accuracy):.2f}", f"{(final['generalization_gap'] > 0.1).mean():.0%}"]
+        print(f"| `{zoo.id}` | {at_chance.mean():.0%} | {' | '.join(shown)} |")
 
 
 def main() -> None:
@@ -31,6 +47,7 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="lite")
     parser.add_argument("--images", type=Path)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--describe", action="store_true")
     arguments = parser.parse_args()
     zoos = [resolve(name, arguments.scale) for name in arguments.zoos]
     if not zoos:
@@ -42,6 +59,9 @@ def main() -> None:
                 for zoo in zoos
                 if not isinstance(zoo.spec.images, HubImages) or (folder / zoo.spec.images.folder).is_dir()
             ]
+    if arguments.describe:
+        describe([zoo for zoo in zoos if zoo.id in hub.built_zoos()])
+        return
     print(f"torch {torch.__version__}, device {arguments.device}, {os.cpu_count()} CPU cores\n")
     print("| zoo | weights | runs | dropped | checkpoints | rows | MB | seconds | models/s |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
