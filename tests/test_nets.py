@@ -5,7 +5,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoobench.errors import ZoobenchError
 from zoobench.layout import layout_of
-from zoobench.nets import RunActivations, RunDropout, conv_formulation, conv_multiply_adds, forward, module
+from zoobench.nets import (
+    RunActivations,
+    RunDropout,
+    conv_formulation,
+    conv_multiply_adds,
+    conv_outputs,
+    forward,
+    module,
+)
 from zoobench.zoos import resolve
 
 NETWORKS = {
@@ -98,6 +106,12 @@ def test_multiply_adds_are_those_that_pytorch_counts(name):
         model(torch.zeros(1, *NETWORKS[name]))
     convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
     assert conv_multiply_adds(network, side) == convolutions // 2  # a multiply-add is two operations
+    outputs = []
+    for part in model:
+        if isinstance(part, torch.nn.Conv2d):
+            part.register_forward_hook(lambda part, inputs, output: outputs.append(output.numel()))
+    model(torch.zeros(1, *NETWORKS[name]))
+    assert conv_outputs(network, side) == sum(outputs)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,8 @@ def test_multiply_adds_are_those_that_pytorch_counts(name):
     [
         ("mnist-zoo/seed", 28, 4, "grouped"),
         ("mnist-zoo/seed", 28, 10, "per_run"),
-        ("small-cnn-zoo/mnist", 28, 8, "grouped"),
+        ("small-cnn-zoo/mnist", 28, 16, "grouped"),
+        ("small-cnn-zoo/mnist", 28, 32, "per_run"),
         ("small-cnn-zoo/mnist", 28, 512, "per_run"),
         ("cnn-zoo-2/mnist", 28, 1, "per_run"),
     ],

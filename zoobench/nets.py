@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,28 +41,38 @@ _MODULES: Mapping[str, Callable[[], nn.Module]] = {
 ConvFormulation = Literal["grouped", "per_run"]
 # Dropout masks drawn in one go: as many runs' as stay in the processor's cache.
 _MASK_ENTRIES = 1 << 18
-_PER_RUN_MULTIPLY_ADDS = 1_500_000
+_PER_RUN_MULTIPLY_ADDS = 1_900_000
 
 
-def conv_multiply_adds(network: Network, side: int) -> int:
-    """Multiply-adds of the convolutions of one network on one image of ``side`` x ``side`` pixels."""
-    total = 0
+def _convolutions(network: Network, side: int) -> Iterator[tuple[Conv, int]]:
+    """Each convolution and the side of its output, for images of ``side`` x ``side`` pixels."""
     for layer in network.layers:
         match layer:
             case Conv():
                 side = (side - layer.kernel) // layer.stride + 1
-                total += side * side * layer.outputs * layer.inputs * layer.kernel**2
+                yield layer, side
             case MaxPool():
                 side //= layer.size
-    return total
+
+
+def conv_multiply_adds(network: Network, side: int) -> int:
+    """Multiply-adds of the convolutions of one network on one image of ``side`` x ``side`` pixels."""
+    return sum(
+        out * out * layer.outputs * layer.inputs * layer.kernel**2 for layer, out in _convolutions(network, side)
+    )
+
+
+def conv_outputs(network: Network, side: int) -> int:
+    """Entries of all convolutions' outputs for one image."""
+    return sum(out * out * layer.outputs for layer, out in _convolutions(network, side))
 
 
 def conv_formulation(network: Network, side: int, batch: int, device: torch.device) -> ConvFormulation:
     """Choose how convolutions over the run axis are computed: by how much work a step is for one run.
 
-    On CPU one convolution per run overtakes the grouped one where a step of one run takes about 1.5 million
-    multiply-adds (``python benchmarks/population.py``): at batch 10 to 16 for the networks of 2,464 and 4,970 weights,
-    at any batch for 75,146. On a GPU one launch for all runs is the point of a population.
+    On CPU one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
+    multiply-adds (``python benchmarks/population.py``): near batch 10 for the network of 2,464 weights, between 16
+    and 32 for 4,970, at any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
     if device.type == "cpu" and batch * conv_multiply_adds(network, side) > _PER_RUN_MULTIPLY_ADDS:
         return "per_run"

@@ -24,13 +24,14 @@ from . import streams
 from .errors import ZoobenchError, did_you_mean
 from .images import Images
 from .initialisers import initial_weights
-from .nets import ConvFormulation, RunActivations, RunDropout, conv_formulation, forward
+from .nets import ConvFormulation, RunActivations, RunDropout, conv_formulation, conv_outputs, forward
 from .optimizers import OPTIMIZERS, Updater
 from .runs import Run
 from .zoos.spec import Network
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_EPOCH_LIMIT = 1 << 20
+_FEATURE_ENTRIES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,10 @@ class Population:
         self.batch_size = sizes.pop()
         side = images.train_images.shape[-1]
         self.conv = conv or conv_formulation(network, side, self.batch_size, device)
+        self.together = len(runs)
+        if self.conv == "per_run" and device.type == "cpu":
+            # More runs in one backward pass would only push each other's feature maps out of the cache.
+            self.together = max(1, _FEATURE_ENTRIES // max(1, self.batch_size * conv_outputs(network, side)))
         self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
         self.train_images = torch.from_numpy(images.train_images).to(device)
@@ -277,18 +282,27 @@ class Population:
             step: numbers the step for dropout.
         """
         active = len(chosen)
-        weights = self.weights[:active].detach().requires_grad_()
-        activations = self.activations if active == len(self.runs) else RunActivations(self.activations.names[:active])
+        gradients = []
+        for start in range(0, active, self.together):
+            part = slice(start, min(active, start + self.together))
+            gradients.append(self._gradient(part, chosen[part], sizes[part], step))
+        gradient = torch.cat(gradients)
+        for part, updater in self.updaters:
+            if part.start < active:
+                updater.step(gradient[part])
+
+    def _gradient(self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> torch.Tensor:
+        """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch."""
+        weights = self.weights[part].detach().requires_grad_()
         dropout = None
-        if bool((self.dropout[:active] > 0).any()):
-            dropout = RunDropout(self.seeds[:active], self.dropout[:active], step)
+        if bool((self.dropout[part] > 0).any()):
+            dropout = RunDropout(self.seeds[part], self.dropout[part], step)
+        activations = RunActivations(self.activations.names[part])
         logits = forward(self.network, weights, self.train_images[chosen], activations, self.conv, dropout)
         losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
         real = torch.arange(chosen.shape[1], device=chosen.device) < sizes
         (gradient,) = torch.autograd.grad(losses, weights, grad_outputs=(real.to(losses.dtype) / sizes).flatten())
-        for part, updater in self.updaters:
-            if part.start < active:
-                updater.step(gradient[part])
+        return gradient
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         """Weights and scores of all runs, in the order in which the runs were given."""
