@@ -38,7 +38,7 @@ browser:
 	    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no Chromium here and no way to install one: the browser tests will be skipped"
 
-lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout: about two hours on two cores.
+lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout; hours.
 	$(BIN)/python benchmarks/build_zoos.py --scale lite --images $(IMAGES)
 
 bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.

@@ -106,17 +106,20 @@ def train_test(view: View) -> Figure:
 
 def weights(view: View) -> Figure:
     """Sampled weight vectors in two dimensions, coloured by test accuracy and by initialiser (or epoch)."""
-    return _plane(view, "PCA", PCA(2, svd_solver="randomized", random_state=0).fit_transform(view.weights))
+    return _plane(view, "PCA", PCA(2, svd_solver="randomized", random_state=0).fit_transform)
 
 
 def weights_umap(view: View) -> Figure:
     """The same by UMAP, which keeps neighbours together; needs ``umap-learn``."""
     import umap
 
-    return _plane(view, "UMAP", umap.UMAP(random_state=0, n_jobs=1).fit_transform(view.weights))
+    return _plane(view, "UMAP", umap.UMAP(random_state=0, n_jobs=1).fit_transform)
 
 
-def _plane(view: View, method: str, points: np.ndarray) -> Figure:
+def _plane(view: View, method: str, embed: Callable[[np.ndarray], np.ndarray]) -> Figure:
+    # Weights may be finite and yet so large that their squares are not, in float32.
+    scale = float(np.abs(view.weights).max()) or 1.0
+    points = embed(view.weights / np.float32(scale)).astype(np.float64) * scale
     figure, (left, right) = _figure(view, 2)
     first, second = (points - np.median(points, axis=0)).T
     coloured = left.scatter(first, second, c=view.sample["test_accuracy"], s=5)

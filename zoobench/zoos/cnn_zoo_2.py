@@ -107,7 +107,7 @@ def _zoo(
         varies=("activation", "init", "optimizer", "learning_rate", "weight_decay", "dropout", "train_fraction"),
         splits=Splits(0.80, 0.10, 0.10),
         paper=LIU,
-        summary="CNNs of 75,146 weights, one random hyperparameter configuration per run, every epoch stored.",
+        summary="CNNs of 75,146 weights, one random hyperparameter configuration per run.",
         default=default,
         scales=(
             ("full", Scale(_RECIPE, 1000, _CHECKPOINTS, chunk=20, train_images=train, test_images=test)),
