@@ -82,7 +82,6 @@ def build(
         about = {
             "recipe": manifest.to_json(zoo.size.recipe),
             "seed": seed,
-            "preprocessing": dataclasses.asdict(zoo.spec.preprocessing),
             "images": _images_entry(zoo, images),
             "dropped": dropped,
         }
@@ -93,7 +92,7 @@ def build(
             work,
             sorted(work.glob("chunk-*.parquet")),
             about,
-            lambda pictures: image_gallery(images, zoo.spec.preprocessing, pictures / picture),
+            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh / "pictures" / picture),
         )
         shutil.rmtree(work)
         return folder

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from . import zoos
-from .manifest import Manifest
+from .manifest import ConfigManifest, Manifest
 from .schema import COLUMN_MEANING
 from .splits import SPLITS
 from .zoos.spec import TetrisImages
@@ -68,6 +69,28 @@ def _distribution(values: dict[str, Any]) -> str:
     return f"{kind} in [{values['low']}, {values['high']}]"
 
 
+_CAPTIONS = {
+    "accuracy": "distribution of test accuracy, at the last checkpoint and at all",
+    "train-test": "train against test accuracy, coloured by epoch",
+    "learning-curves": "learning curves: test accuracy over epochs",
+    "weights": "weights in two dimensions, coloured by test accuracy and by initialiser or epoch",
+    "images": "the images, one row per class: the class mean, then training images",
+}
+
+
+def _command(config: ConfigManifest, zoo: zoos.Zoo) -> str:
+    """The command that made a config."""
+    if config.release:
+        named = "" if config.release.format == "small-cnn-zoo" else f" --zoo {zoo.id}"
+        return f"zoobench import {config.release.format} {config.release.files[0].path}{named}"
+    seed = f" --seed {config.seed}" if config.seed else ""
+    return f"zoobench build {zoo.spec.id}{'' if zoo.scale == 'full' else f' --scale {zoo.scale}'}{seed}"
+
+
+def _protocols(name: str, config: ConfigManifest) -> list[str]:
+    return [Path(entry.path).stem for entry in config.files if entry.path.startswith(f"protocols/{name}/")]
+
+
 def render(manifest: Manifest) -> str:
     """Render the card of a dataset folder."""
     environment = Environment(
@@ -84,5 +107,8 @@ def render(manifest: Manifest) -> str:
         columns=COLUMN_MEANING,
         splits=SPLITS,
         recipe_text=recipe_text,
+        command=_command,
+        protocols=_protocols,
+        captions=_CAPTIONS,
         is_tetris=isinstance(first.spec.images, TetrisImages),
     )

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from . import manifest, schema
 from .images import Images
-from .layout import layout_of
 from .population import Checkpoint, train
 from .runs import Run
 from .splits import fold_of
@@ -90,16 +89,9 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
         per_row |= {f"f1_class_{k}": outcome([c.test.f1[:, k] for c in checkpoints]) for k in range(4)}
     run_of_row = np.repeat(np.arange(len(kept)), len(epochs))
     columns = {}
-    row_schema = schema.rows(layout_of(spec.network).size)
-    for field in row_schema:
+    for field in schema.LABELS:
         if field.name in per_run:
             columns[field.name] = pa.array(per_run[field.name], field.type).take(run_of_row)
         elif field.name in per_row:
             columns[field.name] = pa.array(per_row[field.name], field.type, from_pandas=False)
-        elif field.name not in ("example_id", "weights"):
-            columns[field.name] = pa.nulls(len(run_of_row), field.type)
-    columns["example_id"] = schema.example_ids(columns["run_id"], columns["epoch"])
-    flat = pa.array(np.ascontiguousarray(weights[keep]).reshape(-1))
-    columns["weights"] = pa.FixedSizeListArray.from_arrays(flat, type=row_schema.field("weights").type)
-    arrays = [columns[name] for name in row_schema.names]
-    return pa.Table.from_arrays(arrays, schema=row_schema), dropped
+    return schema.row_table(columns, weights[keep].reshape(len(run_of_row), -1)), dropped

@@ -130,10 +130,10 @@ def build(
 
     chosen = resolve(zoo, scale)
     chosen.size  # noqa: B018 - says what cannot be built before torch is imported
-    with _needs("torch", "build"):
+    with needs("torch", "build"):
         from .build import build as build_zoo
         from .engines import engine as engine_named
-    with _needs("ray", "ray"):
+    with needs("ray", "ray"):
         train_with = engine_named(engine)
     home = out or hub.data_home()
     with progress.build_bar(chosen.id) as on_progress:
@@ -159,7 +159,7 @@ def verify(
     if not folder.is_dir():
         zoo = resolve(target)
         folder, configs = hub.data_home() / zoo.repo, [zoo.spec.config]
-    with _needs("torch", "build"), progress.spinner("verifying"):
+    with needs("torch", "build"), progress.spinner("verifying"):
         problems = check(folder, configs, sample, images)
     for problem in problems:
         typer.echo(problem)
@@ -268,7 +268,7 @@ def plot_zoo(
 
     chosen = resolve(zoo)
     files = hub.row_files(chosen)
-    with _needs("matplotlib", "build"):
+    with needs("matplotlib", "build"):
         from . import plots
     with progress.spinner("drawing"):
         view = plots.view(chosen.id, chosen.spec.images.classes, files)
@@ -280,7 +280,7 @@ def plot_zoo(
         typer.echo(path)
 
 
-class _needs:  # noqa: N801 - reads as a statement
+class needs:  # noqa: N801 - reads as a statement
     """Turn a missing optional library into one line that says which extra has it."""
 
     def __init__(self, library: str, extra: str) -> None:

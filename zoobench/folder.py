@@ -6,6 +6,7 @@ configs stay. Building a zoo and importing a release end here both.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
 import platform
@@ -31,7 +32,7 @@ def write_config(
     work: Path,
     parts: Sequence[Path],
     about: dict[str, Any],
-    draw: Callable[[Path], None] | None = None,
+    add: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write a config of the dataset folder ``out/<repo>``.
 
@@ -41,7 +42,8 @@ def write_config(
         work: a folder on the same disk for what is not ready yet.
         parts: parquet files of rows; all rows of a run are in one of them.
         about: fields of the manifest entry that the rows do not tell: where they come from, and what was dropped.
-        draw: writes more pictures for the card into the folder it is given.
+        add: writes more files: pictures for the card as ``pictures/<config>-*.png``, named protocols as
+            ``protocols/<config>/<name>.parquet``, below the folder it is given.
 
     Returns:
         the dataset folder.
@@ -55,13 +57,14 @@ def write_config(
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted((fresh / spec.config).glob("*.parquet"))
     plots.draw(plots.view(zoo.id, spec.images.classes, row_files), fresh / "pictures", spec.config)
-    if draw:
-        draw(fresh / "pictures")
+    if add:
+        add(fresh)
     entry = manifest.ConfigManifest(
         zoo=zoo.id,
         scale=zoo.scale,
         network=manifest.to_json(spec.network.layers),
         layout=layout_of(spec.network).to_json(),
+        preprocessing=dataclasses.asdict(spec.preprocessing),
         checkpoints=sorted({epoch for table in keys for epoch in pc.unique(table["epoch"]).to_pylist()}),
         runs=len(runs),
         rows=sum(rows.values()),
@@ -81,13 +84,17 @@ def _install(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest
     configs = {}
     if (folder / manifest.FILE_NAME).exists():
         configs = dict(manifest.read_manifest(folder).configs)
+    if old := configs.get(zoo.spec.config):
+        for gone in old.files:
+            (folder / gone.path).unlink(missing_ok=True)
     configs[zoo.spec.config] = entry
-    for place in (zoo.spec.config, f"labels/{zoo.spec.config}"):
+    for place in manifest.places(zoo.spec.config):
         target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             shutil.rmtree(target)
-        shutil.move(fresh / place, target)
+        if (fresh / place).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(fresh / place, target)
     (folder / "pictures").mkdir(exist_ok=True)
     for picture in (fresh / "pictures").iterdir():
         picture.replace(folder / "pictures" / picture.name)

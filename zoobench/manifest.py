@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,30 @@ class ImagesEntry(_Strict):
     sha256: str
 
 
+class ReleaseEntry(_Strict):
+    """The original files that an imported config was read from.
+
+    ``rows``: how many checkpoints they hold. ``notes``: what the files do not say, and what was made of it.
+    """
+
+    format: str
+    files: list[FileEntry]
+    rows: int
+    notes: list[str]
+
+
 class ConfigManifest(_Strict):
+    """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence)."""
+
     zoo: str
     scale: str
     network: list[dict[str, Any]]
     layout: list[dict[str, Any]]
-    recipe: dict[str, Any]
-    seed: int
     preprocessing: dict[str, float]
-    images: ImagesEntry
+    recipe: dict[str, Any] | None = None
+    seed: int | None = None
+    images: ImagesEntry | None = None
+    release: ReleaseEntry | None = None
     checkpoints: list[int]
     runs: int
     rows: int
@@ -77,6 +93,9 @@ class ConfigManifest(_Strict):
 
     def weight_layout(self) -> Layout:
         return Layout.from_json(self.layout)
+
+    def has_file(self, path: str) -> bool:
+        return any(entry.path == path for entry in self.files)
 
     def file(self, path: str) -> FileEntry:
         """The entry of one file.
@@ -95,6 +114,11 @@ class Manifest(_Strict):
     repo: str
     scale: str
     configs: dict[str, ConfigManifest]
+
+
+def places(config: str) -> tuple[str, ...]:
+    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols."""
+    return (config, f"labels/{config}", f"protocols/{config}")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -146,6 +170,15 @@ def sha256_of(path: Path) -> str:
 
 def file_entry(folder: Path, path: Path) -> FileEntry:
     return FileEntry(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def folder_entry(folder: Path, paths: Sequence[Path]) -> FileEntry:
+    """One entry for many files below a folder: their sizes in all, and a sha256 over their names and sha256."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
+    size = sum(path.stat().st_size for path in paths)
+    return FileEntry(path=f"{folder.name}/", sha256=digest.hexdigest(), size=size)
 
 
 def to_json(declaration: Any) -> Any:

@@ -58,7 +58,7 @@ def view(title: str, classes: int, files: Sequence[Path], limit: int = SAMPLE_RO
         files: parquet files of rows, of all splits.
         limit: how many rows to sample, all equally likely; the same ones each time.
     """
-    parquets = [pq.ParquetFile(path, memory_map=True) for path in files]
+    parquets = [pq.ParquetFile(path) for path in files]
     total = sum(parquet.metadata.num_rows for parquet in parquets)
     chosen = np.sort(np.random.RandomState(0).choice(total, min(limit, total), replace=False))
     labels, sampled, start = [], [], 0
@@ -93,8 +93,10 @@ def accuracy(view: View) -> Figure:
     return figure
 
 
-def train_test(view: View) -> Figure:
-    """Train against test accuracy of the sampled rows, coloured by epoch."""
+def train_test(view: View) -> Figure | None:
+    """Train against test accuracy of the sampled rows, coloured by epoch; none without train accuracies."""
+    if view.sample["train_accuracy"].isna().all():
+        return None
     figure, axes = _figure(view, 1)
     order = view.sample.sort_values("epoch", kind="stable")
     points = axes[0].scatter(order["train_accuracy"], order["test_accuracy"], c=order["epoch"], s=5)
@@ -126,7 +128,7 @@ def _plane(view: View, method: str, embed: Callable[[np.ndarray], np.ndarray]) -
     figure.colorbar(coloured, ax=left, label="test accuracy")
     inits = view.sample["init"]
     if inits.nunique() > 1:
-        for name in sorted(inits.unique()):
+        for name in sorted(inits.dropna().unique()):
             right.scatter(first[inits == name], second[inits == name], s=5, label=name)
         right.legend(frameon=False, markerscale=2, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     else:
@@ -153,28 +155,28 @@ def learning_curves(view: View) -> Figure:
     return figure
 
 
-PICTURES: Mapping[str, Callable[[View], Figure]] = {
+PICTURES: Mapping[str, Callable[[View], Figure | None]] = {
     "accuracy": accuracy,
     "train-test": train_test,
     "weights": weights,
     "learning-curves": learning_curves,
 }
 # Too slow for every build, and not every machine has it.
-MORE_PICTURES: Mapping[str, Callable[[View], Figure]] = (
+MORE_PICTURES: Mapping[str, Callable[[View], Figure | None]] = (
     {"weights-umap": weights_umap} if importlib.util.find_spec("umap") else {}
 )
 
 
 def draw(
-    view: View, folder: Path, prefix: str, pictures: Mapping[str, Callable[[View], Figure]] = PICTURES
+    view: View, folder: Path, prefix: str, pictures: Mapping[str, Callable[[View], Figure | None]] = PICTURES
 ) -> list[Path]:
     """Write pictures as ``folder/<prefix>-<picture>.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, picture in pictures.items():
-        path = folder / f"{prefix}-{name}.png"
-        picture(view).savefig(path, dpi=_DPI, metadata={"Software": None})
-        paths.append(path)
+        if figure := picture(view):
+            paths.append(folder / f"{prefix}-{name}.png")
+            figure.savefig(paths[-1], dpi=_DPI, metadata={"Software": None})
     return paths
 
 

@@ -41,6 +41,21 @@ def build_bar(zoo_id: str) -> Iterator[Callable[[BuildProgress], None]]:
 
 
 @contextlib.contextmanager
+def bar(text: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over a known amount of ``unit``; yields the function that is told (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERRORS, disable=not ERRORS.is_terminal) as bars:
+        task = bars.add_task(text, total=0)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
 def spinner(text: str) -> Iterator[Callable[[str], None]]:
     """A spinner with changing text; yields the function that changes it."""
     if not ERRORS.is_terminal:

@@ -6,6 +6,9 @@ no meaning for a zoo.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -76,3 +79,19 @@ def rows(weights: int) -> pa.Schema:
 def example_ids(run_ids: pa.Array, epochs: pa.Array) -> pa.Array:
     """``<run_id>/<epoch, three digits>`` for each row."""
     return pc.binary_join_element_wise(run_ids, pc.utf8_lpad(pc.cast(epochs, pa.string()), 3, "0"), "/")
+
+
+def row_table(columns: Mapping[str, pa.Array], weights: np.ndarray) -> pa.Table:
+    """Rows from their columns and weights (rows, N) float32; ``example_id`` is made, absent columns are null."""
+    row_schema = rows(weights.shape[1])
+    made = {
+        "example_id": example_ids(columns["run_id"], columns["epoch"]),
+        "weights": pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(weights).reshape(-1)), type=row_schema.field("weights").type
+        ),
+    }
+    present = {**columns, **made}
+    arrays = [
+        present[field.name] if field.name in present else pa.nulls(len(weights), field.type) for field in row_schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=row_schema)

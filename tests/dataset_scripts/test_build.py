@@ -7,7 +7,7 @@ import pytest
 from zoobench.manifest import read_manifest
 from zoobench.zoos import ALL
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_script(name, *arguments):

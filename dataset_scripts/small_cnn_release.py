@@ -1,0 +1,271 @@
+"""The release of the Small CNN Zoo (Unterthiner et al. 2020): ``weights.npy``, ``metrics.csv.gz``, ``layout.csv``.
+
+One archive per image data set. Rows are checkpoints; ``layout.csv`` says where each TensorFlow variable stands in a
+row, and its shape: kernels are (height, width, in, out) or (in, out), PyTorch's are (out, in, height, width) or
+(out, in).
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import lzma
+import math
+import random
+import shutil
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zoobench import zoos
+from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.layout import Layer, layout_of
+from zoobench.manifest import ConfigManifest, FileEntry, ReleaseEntry, file_entry
+from zoobench.releases import OnRows, Release, Weights, work_folder, write_release
+
+from . import names
+
+FILES = ("weights.npy", "metrics.csv.gz", "layout.csv")
+_ZOO_OF = {
+    "mnist": "small-cnn-zoo/mnist",
+    "fashion_mnist": "small-cnn-zoo/fashion_mnist",
+    "cifar10": "small-cnn-zoo/cifar10",
+    "svhn_cropped": "small-cnn-zoo/svhn",
+    "svhn": "small-cnn-zoo/svhn",
+}
+_COLUMNS = {
+    "modeldir": "run_id",
+    "step": "epoch",
+    "config.activation": "activation",
+    "config.w_init": "init",
+    "config.optimizer": "optimizer",
+    "config.learning_rate": "learning_rate",
+    "config.l2reg": "weight_decay",
+    "config.dropout": "dropout",
+    "config.train_fraction": "train_fraction",
+    "config.init_std": "init_std",
+    "config.random_seed": "seed",
+    "train_accuracy": "train_accuracy",
+    "test_accuracy": "test_accuracy",
+    "train_loss": "train_loss",
+    "test_loss": "test_loss",
+}
+_BATCH_SIZE = 512
+_NOTES = (
+    f"The batch size is not in the files; {_BATCH_SIZE} is the paper's.",
+    "`generalization_gap` is rounded to six decimals, since the released accuracies are single precision.",
+    "Initialisers have their PyTorch names: glorot is xavier, he is kaiming.",
+    "The paper trains with Adam for 18 epochs; the release varies the optimizer and stores epochs up to 86.",
+)
+_NFN_STEP = 86
+_BROKEN = (EOFError, lzma.LZMAError, tarfile.TarError, zlib.error, gzip.BadGzipFile)
+
+
+def import_small_cnn_zoo(
+    source: Path, out: Path, nfn_split: Path | None = None, on_rows: OnRows | None = None
+) -> tuple[Path, ConfigManifest]:
+    """Import one archive of the release as ``out/small-cnn-zoo``, config by the data set that it names.
+
+    Args:
+        source: the ``.tar.xz`` archive, or the folder with its three files.
+        out: parent of the dataset folder.
+        nfn_split: the permutation of later papers, one row index per line; adds the protocol ``nfn``.
+        on_rows: told (checkpoints written, checkpoints in all).
+
+    Raises:
+        ZoobenchError: a missing or broken file, a missing column, a layout that is not that of the network, a row
+            count that differs, values out of range.
+    """
+    with work_folder(out, "small-cnn-zoo") as work:
+        if source.is_file():
+            files, origin = _extract(source, work), [file_entry(source.parent, source)]
+        else:
+            files = _found(source)
+            origin = [file_entry(path.parent, path) for path in files.values()]
+        release = read_small_cnn_zoo(files, origin, nfn_split)
+        return write_release(release, out, work, on_rows)
+
+
+def _found(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise ZoobenchError(f"no file or folder {folder}; give the .tar.xz archive or the folder extracted from it")
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ZoobenchError(f"no {', '.join(missing)} in {folder}; the release has {', '.join(FILES)}")
+    return {name: folder / name for name in FILES}
+
+
+def _extract(archive: Path, work: Path) -> dict[str, Path]:
+    """Extract the three files into the work folder, whatever folder they are in."""
+    files = {}
+    try:
+        with tarfile.open(archive, "r|*") as members:
+            for member in members:
+                name = Path(member.name).name
+                content = members.extractfile(member) if name in FILES else None
+                if content is None:
+                    continue
+                if name in files:
+                    raise ZoobenchError(f"{archive} has {name} twice; extract one data set and give its folder")
+                files[name] = work / name
+                with files[name].open("wb") as target:
+                    shutil.copyfileobj(content, target, 1 << 20)
+    except _BROKEN as error:
+        raise ZoobenchError(f"{archive} is truncated or no tar archive ({error}); download it again") from error
+    missing = [name for name in FILES if name not in files]
+    if missing:
+        raise ZoobenchError(f"no {', '.join(missing)} in {archive}; the release has {', '.join(FILES)}")
+    return files
+
+
+def read_small_cnn_zoo(files: dict[str, Path], origin: Sequence[FileEntry], nfn_split: Path | None) -> Release:
+    """Read labels and layout; the weights stay on disk until their rows are asked for."""
+    metrics = _metrics(files["metrics.csv.gz"])
+    zoo = zoos.resolve(_zoo_name(files["metrics.csv.gz"], metrics))
+    rows, width = _open(files["weights.npy"]).shape
+    if rows != len(metrics):
+        raise ZoobenchError(f"weights.npy has {rows:,} rows, metrics.csv.gz {len(metrics):,}; they are not one archive")
+    index = _layout_index(files["layout.csv"], layout_of(zoo.spec.network).layers, width)
+    labels = metrics[list(_COLUMNS)].rename(columns=_COLUMNS)
+    labels["run_id"] = labels["run_id"].astype(str).str.rstrip("/")
+    labels["init"] = labels["init"].map(names.init)
+    labels["batch_size"] = _BATCH_SIZE
+    protocols = {} if nfn_split is None else {"nfn": _nfn(nfn_split, labels["epoch"].to_numpy())}
+    entry = ReleaseEntry(format="small-cnn-zoo", files=list(origin), rows=rows, notes=list(_NOTES))
+    return Release(zoo, entry, labels, _fetch(files["weights.npy"], index), protocols=protocols)
+
+
+def _metrics(path: Path) -> pd.DataFrame:
+    try:
+        columns = pd.read_csv(path, nrows=0).columns
+        missing = [name for name in ("config.dataset", *_COLUMNS) if name not in columns]
+        if missing:
+            raise ZoobenchError(f"{path.name} has no column {', '.join(missing)}; it has: {', '.join(columns)}")
+        return pd.read_csv(path, usecols=["config.dataset", *_COLUMNS])
+    except (*_BROKEN, ValueError) as error:
+        raise ZoobenchError(f"{path} cannot be read ({str(error).splitlines()[0]}); download it again") from error
+
+
+def _zoo_name(path: Path, metrics: pd.DataFrame) -> str:
+    found = metrics["config.dataset"].unique().tolist()
+    if len(found) != 1:
+        raise ZoobenchError(f"{path.name} names {len(found)} data sets {found[:4]}; an archive of the release has one")
+    name = str(found[0])
+    if name not in _ZOO_OF:
+        raise ZoobenchError(f"{path.name} names the data set {name!r}{did_you_mean(name, _ZOO_OF)}")
+    return _ZOO_OF[name]
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        weights = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ZoobenchError(f"{path} is truncated or no .npy file ({error}); download it again") from error
+    if weights.ndim != 2 or weights.dtype.kind != "f":
+        raise ZoobenchError(f"{path} holds {weights.dtype} of shape {weights.shape}, not rows of float weights")
+    return weights
+
+
+def _fetch(path: Path, index: np.ndarray) -> Weights:
+    def fetch(rows: np.ndarray) -> np.ndarray:
+        # Mapped anew each time: the pages of a closed map no longer count as this process's memory.
+        return np.asarray(_open(path)[rows], dtype=np.float32).take(index, axis=1)
+
+    return fetch
+
+
+def _layout_index(path: Path, layers: Sequence[Layer], width: int) -> np.ndarray:
+    """int64 (N,): where each weight of the layout stands in a row of the release.
+
+    Layers are matched in the order of the file's columns; the names before ``/kernel:0`` and ``/bias:0`` pair a
+    kernel with its bias, whichever comes first.
+
+    Raises:
+        ZoobenchError: gaps or overlaps, a size that is not the shape's, shapes that are not the network's.
+    """
+    found = _released_layers(path, width)
+    if len(found) != len(layers):
+        raise ZoobenchError(f"{path.name} has {len(found)} layers ({', '.join(found)}), the network {len(layers)}")
+    index = np.empty(width, np.int64)
+    for (name, parts), layer in zip(found.items(), layers, strict=True):
+        turned = {part: _to_pytorch(columns) for part, columns in parts.items()}
+        wanted = {"kernel": layer.weight, "bias": layer.bias}
+        for part, tensor in wanted.items():
+            if tensor is None or part not in turned or turned[part].shape != tensor.shape:
+                has = {part: columns.shape for part, columns in parts.items()}
+                shape = tensor.shape if tensor else None
+                raise ZoobenchError(
+                    f"{path.name}: {name} has {has}; the {part} of {layer.name} must be {shape} in PyTorch's order"
+                )
+            index[tensor.slice] = turned[part].ravel()
+    return index
+
+
+def _released_layers(path: Path, width: int) -> dict[str, dict[str, np.ndarray]]:
+    """Column numbers of every variable, in its shape: layer -> {"kernel", "bias"}, layers in column order."""
+    try:
+        frame = pd.read_csv(path)
+        columns = zip(*(frame[name] for name in ("start_idx", "end_idx", "varname", "shape")), strict=True)
+        variables = sorted((int(start), int(stop), str(name), _shape(str(text))) for start, stop, name, text in columns)
+    except (ValueError, SyntaxError, KeyError) as error:
+        raise ZoobenchError(
+            f"{path.name} cannot be read ({error}); it should have varname, start_idx, end_idx, shape"
+        ) from error
+    end = 0
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for start, stop, name, shape in variables:
+        if start != end or stop - start != math.prod(shape):
+            raise ZoobenchError(
+                f"{path.name}: {name} of shape {shape} takes columns {start:,} to {stop:,}, after one that ends at "
+                f"{end:,}; the layout has a gap, an overlap or a wrong size"
+            )
+        end = stop
+        layer, _, part = name.removesuffix(":0").rpartition("/")
+        layers.setdefault(layer, {})[part] = np.arange(start, stop).reshape(shape)
+    if end != width:
+        raise ZoobenchError(f"{path.name} sums to {end:,} weights, a row of weights.npy has {width:,}")
+    return layers
+
+
+def _to_pytorch(kernel: np.ndarray) -> np.ndarray:
+    """(height, width, in, out) -> (out, in, height, width); (in, out) -> (out, in); a bias stays."""
+    if kernel.ndim < 2:
+        return kernel
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    value = ast.literal_eval(text)
+    return tuple(int(side) for side in (value if isinstance(value, tuple | list) else (value,)))
+
+
+def _nfn(path: Path, epochs: np.ndarray) -> pd.DataFrame:
+    """The split that later papers use, from the permutation that they publish.
+
+    As in their code: the lines in order, the header ``0`` read as a row like the others; of those rows the ones of
+    epoch 86; the second half is the test set, and the first half, shuffled by ``random.Random(0)``, is train (80 %)
+    and validation. Row 0 thus comes twice if it is of epoch 86.
+
+    Raises:
+        ZoobenchError: not one index per line, or a permutation of another archive.
+    """
+    try:
+        order = np.array([int(float(line)) for line in path.read_text().split()], dtype=np.int64)
+    except (OSError, ValueError) as error:
+        raise ZoobenchError(f"cannot read the permutation {path} ({error}); it has one row index per line") from error
+    counts = np.bincount(order[order >= 0], minlength=len(epochs))
+    if len(counts) > len(epochs) or (order < 0).any() or (counts[1:] != 1).any() or counts[0] not in (1, 2):
+        raise ZoobenchError(f"{path} is no permutation of the {len(epochs):,} rows of this archive")
+    final = order[epochs[order] == _NFN_STEP]
+    half = int(0.5 * len(final))
+    first = list(range(half))
+    train_rows = int(0.8 * half)
+    random.Random(0).shuffle(first)
+    split = np.full(len(final), "test", dtype=object)
+    split[first[:train_rows]] = "train"
+    split[first[train_rows:]] = "validation"
+    return pd.DataFrame({"row": final, "split": split})

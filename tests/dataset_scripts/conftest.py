@@ -1,0 +1,51 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from zoobench.images import load_images
+from zoobench.zoos import resolve
+
+from . import keras_like
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A release of six runs of four checkpoints, measured on all test images, rows in no order."""
+
+    folder: Path
+    weights: np.ndarray
+    metrics: pd.DataFrame
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def logits(self, row):
+        """What the network of a row says, computed in TensorFlow's conventions."""
+        ends = np.cumsum([int(np.prod(shape)) for _, shape in keras_like.SHAPES])
+        pieces = np.split(self.weights[row], ends[:-1])
+        parts = [
+            torch.from_numpy(piece.reshape(shape)) for piece, (_, shape) in zip(pieces, keras_like.SHAPES, strict=True)
+        ]
+        return keras_like.forward(parts, self.images, self.metrics["config.activation"][row])
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory, all_images):
+    zoo = resolve("small-cnn-zoo/mnist")
+    loaded = load_images(zoo.spec, replace(zoo.size, train_images=None, test_images=None), all_images)
+    images = torch.from_numpy(loaded.test_images).permute(0, 2, 3, 1)
+    labels = torch.from_numpy(loaded.test_labels)
+    blocks, frames = [], []
+    for seed in range(6):
+        activation = ("relu", "tanh")[seed % 2]
+        rows, accuracies = keras_like.train(seed, images, labels, activation)
+        blocks.append(rows)
+        frames.append(keras_like.metrics(f"/zoo/models/{seed:03d}/", seed, activation, accuracies))
+    order = np.random.RandomState(0).permutation(24)
+    weights = np.concatenate(blocks)[order]
+    metrics = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
+    folder = keras_like.write(tmp_path_factory.mktemp("release") / "mnist", weights, metrics)
+    return Archive(folder, weights, metrics, images, labels)

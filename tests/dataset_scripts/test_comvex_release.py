@@ -1,0 +1,111 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+from zoobench.manifest import read_manifest
+from zoobench.nets import module
+from zoobench.zoos import resolve
+
+ZOO = resolve("cnn-zoo-2/mnist")
+RUNS, EPOCHS = 8, 4
+
+
+def network():
+    return nn.Sequential(
+        nn.Conv2d(1, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(6, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, images):
+    """The author's file over trained networks, run by run, and what each network says."""
+    matrices = {f"w{k}": [] for k in range(1, 5)}
+    said, labels = [], torch.arange(6)
+    for seed in range(RUNS):
+        torch.manual_seed(seed)
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        for _ in range(EPOCHS):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+            layers = [part for part in model if hasattr(part, "weight")]
+            for k, layer in enumerate(layers, 1):
+                matrix = torch.cat([layer.weight.flatten(1), layer.bias[:, None]], dim=1)
+                matrices[f"w{k}"].append(matrix.detach().clone().flatten())
+            with torch.no_grad():
+                said.append(model(images))
+    content = {name: torch.stack(rows) for name, rows in matrices.items()}
+    assert [content[f"w{k}"].shape[1] for k in range(1, 5)] == [640, 36928, 36928, 650]
+    content["test_acc"] = torch.linspace(0.1, 0.9, RUNS * EPOCHS)
+    path = tmp_path_factory.mktemp("comvex") / "mnist.pt"
+    torch.save(content, path)
+    return path, content, said
+
+
+def call(zoobench, path, out, *more):
+    return zoobench("import", "comvex", path, "--zoo", ZOO.id, "--out", out, *more)
+
+
+def test_imported_networks_say_what_the_originals_say(file, images, tmp_path, zoobench):
+    path, content, said = file
+    outcome = call(zoobench, path, tmp_path, "--checkpoints-per-run", EPOCHS)
+    assert outcome.code == 0, outcome.err
+    folder = tmp_path / "cnn-zoo-2"
+    tables = [pq.read_table(part) for part in sorted((folder / "mnist").glob("*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert len(rows) == RUNS * EPOCHS
+    for row in rows:
+        number = (int(row["run_id"].removeprefix("run-")) - 1) * EPOCHS + row["epoch"] - 1
+        rebuilt = module(ZOO.spec.network, "relu", np.array(row["weights"])).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(rebuilt(images), said[number], rtol=1e-4, atol=1e-6)
+        assert row["test_accuracy"] == pytest.approx(content["test_acc"][number].item())
+        assert row["learning_rate"] is None
+    assert zoobench("verify", folder, "--sample", "0").code == 0
+    notes = " ".join(read_manifest(folder).configs["mnist"].release.notes)
+    assert "every 4 consecutive rows are one run" in notes
+
+
+def test_rows_that_are_not_in_runs_of_that_length_are_refused(file, tmp_path, zoobench):
+    """Shuffled rows would put checkpoints of one run on both sides of a split."""
+    path, content, _ = file
+    order = torch.randperm(RUNS * EPOCHS, generator=torch.Generator().manual_seed(0))
+    torch.save({name: value[order] for name, value in content.items()}, tmp_path / "shuffled.pt")
+    for source, length in ((tmp_path / "shuffled.pt", EPOCHS), (path, 2 * EPOCHS)):
+        outcome = call(zoobench, source, tmp_path / "out", "--checkpoints-per-run", length)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1), length
+        assert f"rows are not in runs of {length} checkpoints" in outcome.err
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: {k: v for k, v in c.items() if k != "w3"}, "has w1, w2, w4, test_acc; a file of cnn-zoo-2/mnist"),
+        (lambda c: c | {"w1": c["w1"][:, :-1]}, "w1 has shape (32, 639); conv1 of cnn-zoo-2/mnist needs (32, 640)"),
+        (lambda c: c | {"w2": c["w2"][:-1]}, "w2 has shape (31, 36928)"),
+        (lambda c: c | {"test_acc": c["test_acc"] * 100}, "test_accuracy of checkpoint 0"),
+        (lambda c: [c], "has list"),
+    ],
+)
+def test_a_wrong_file_is_one_line(file, tmp_path, zoobench, change, message):
+    torch.save(change(file[1]), tmp_path / "wrong.pt")
+    outcome = call(zoobench, tmp_path / "wrong.pt", tmp_path / "out", "--checkpoints-per-run", EPOCHS)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_are_no_whole_number_of_runs_are_refused(file, tmp_path, zoobench):
+    outcome = call(zoobench, file[0], tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "32 rows are no whole number of runs of 100 checkpoints" in outcome.err

@@ -1,0 +1,330 @@
+import gzip
+import random
+import shutil
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from zoobench.layout import layout_of
+from zoobench.manifest import read_manifest
+from zoobench.nets import module
+from zoobench.splits import SPLITS, fold_of, split_of
+from zoobench.zoos import resolve
+
+from . import keras_like
+
+ZOO = resolve("small-cnn-zoo/mnist")
+
+
+def rows_of(folder, config="mnist"):
+    """All rows of an imported config, by example id."""
+    tables = [pq.read_table(path) for path in sorted((folder / config).glob("*.parquet"))]
+    return {row["example_id"]: row for table in tables for row in table.to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def imported(archive, tmp_path_factory):
+    from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
+
+    out = tmp_path_factory.mktemp("imported")
+    seen = []
+    folder, config = import_small_cnn_zoo(archive.folder, out, on_rows=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (24, 24)
+    assert (config.rows, config.runs, config.dropped) == (24, 6, [])
+    return folder
+
+
+def test_imported_networks_say_what_the_originals_say(archive, imported):
+    """Kernels, biases and their order: PyTorch modules of the rows against the TensorFlow-style network."""
+    rows = rows_of(imported)
+    for number, entry in archive.metrics.iterrows():
+        row = rows[f"{entry['modeldir'].rstrip('/')}/{entry['step']:03d}"]
+        network = module(ZOO.spec.network, row["activation"], np.array(row["weights"])).eval()
+        with torch.no_grad():
+            said = network(archive.images.permute(0, 3, 1, 2))
+        torch.testing.assert_close(said, archive.logits(number), rtol=1e-4, atol=1e-4)
+
+
+def test_a_transposed_kernel_would_be_noticed(archive, imported):
+    """The test above can fail: without the turn to PyTorch order, the same weights say something else."""
+    row = next(iter(rows_of(imported).values()))
+    weights = np.array(row["weights"], dtype=np.float32)
+    place = layout_of(ZOO.spec.network).layers[1].weight.slice
+    weights[place] = weights[place].reshape(16, 16, 3, 3).transpose(1, 0, 2, 3).ravel()
+    number = next(
+        n
+        for n, entry in archive.metrics.iterrows()
+        if f"{entry['modeldir'].rstrip('/')}/{entry['step']:03d}" == row["example_id"]
+    )
+    network = module(ZOO.spec.network, row["activation"], weights).eval()
+    with torch.no_grad():
+        said = network(archive.images.permute(0, 3, 1, 2))
+    assert (said - archive.logits(number)).abs().max() > 1e-2
+
+
+def test_rows_carry_the_released_labels(archive, imported):
+    rows = rows_of(imported)
+    inits = {
+        "RandomNormal": "normal",
+        "glorot_normal": "xavier_normal",
+        "he_normal": "kaiming_normal",
+        "orthogonal": "orthogonal",
+        "TruncatedNormal": "truncated_normal",
+    }
+    for _, entry in archive.metrics.iterrows():
+        row = rows[f"{entry['modeldir'].rstrip('/')}/{entry['step']:03d}"]
+        assert row["run_id"] == entry["modeldir"].rstrip("/")
+        assert (row["epoch"], row["activation"]) == (entry["step"], entry["config.activation"])
+        assert row["init"] == inits[entry["config.w_init"]]
+        assert (row["optimizer"], row["batch_size"], row["seed"]) == ("adam", 512, 42)
+        assert row["dropout"] == pytest.approx(entry["config.dropout"])
+        assert (row["learning_rate"], row["weight_decay"], row["init_std"]) == (0.02, 1e-5, 0.2)
+        assert row["test_accuracy"] == pytest.approx(entry["test_accuracy"])
+        assert (row["train_loss"], row["test_loss"], row["generalization_gap"]) == (1.25, 1.5, 0)
+        assert row["fold"] == fold_of(ZOO.spec, row["run_id"])
+    by_config = {}
+    for row in rows.values():
+        by_config.setdefault(row["config_id"], set()).add(row["run_id"])
+    assert sorted(map(len, by_config.values())) == [1] * 6
+
+
+def test_splits_are_by_run_and_the_folder_is_sound(imported, zoobench, all_images):
+    for split in SPLITS:
+        for path in (imported / "mnist").glob(f"{split}-*.parquet"):
+            assert all(split_of(ZOO.spec, run) == split for run in pq.read_table(path)["run_id"].to_pylist())
+    outcome = zoobench("verify", imported, "--sample", "24", "--images", all_images)
+    assert (outcome.code, outcome.out) == (0, f"{imported} is sound\n")
+
+
+def test_verify_measures_imported_networks_again(archive, tmp_path, zoobench, all_images):
+    """Labels that belong to other rows are found."""
+    from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
+
+    folder = keras_like.write(tmp_path / "a", np.roll(archive.weights, 7, axis=0), archive.metrics)
+    dataset, _ = import_small_cnn_zoo(folder, tmp_path / "out")
+    outcome = zoobench("verify", dataset, "--sample", "24", "--images", all_images)
+    assert outcome.code == 1
+    assert all("test_accuracy" in line and "measured" in line for line in outcome.out.splitlines())
+
+
+def test_the_archive_gives_the_same_rows_as_the_folder(archive, imported, tmp_path, zoobench):
+    packed = tmp_path / "mnist.tar.xz"
+    with tarfile.open(packed, "w:xz") as tar:
+        tar.add(archive.folder, "mnist")
+    outcome = zoobench("import", "small-cnn-zoo", packed, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "imported small-cnn-zoo/mnist into" in outcome.out
+    assert rows_of(tmp_path / "out" / "small-cnn-zoo") == rows_of(imported)
+    release = read_manifest(tmp_path / "out" / "small-cnn-zoo").configs["mnist"].release
+    assert (release.format, release.rows, [file.path for file in release.files]) == (
+        "small-cnn-zoo",
+        24,
+        ["mnist.tar.xz"],
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["small-cnn-zoo"]
+
+
+def test_row_order_does_not_matter(archive, imported, tmp_path):
+    from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
+
+    other = np.arange(24)[::-1]
+    folder = keras_like.write(tmp_path / "a", archive.weights[other], archive.metrics.iloc[other])
+    again, _ = import_small_cnn_zoo(folder, tmp_path / "out")
+    for path in sorted((imported / "mnist").glob("*.parquet")):
+        assert path.read_bytes() == (again / "mnist" / path.name).read_bytes()
+
+
+def test_bias_after_kernel_and_other_names_follow_the_layout(archive, imported, tmp_path):
+    """Each layer's bias may stand before or after its kernel; layout.csv decides."""
+    from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
+
+    ends = np.cumsum([int(np.prod(shape)) for _, shape in keras_like.SHAPES])
+    pieces = np.split(archive.weights, ends[:-1], axis=1)
+    swapped = [1, 0, 3, 2, 4, 5, 7, 6]
+    shapes = [(keras_like.SHAPES[i][0].replace("sequential", "model/cnn"), keras_like.SHAPES[i][1]) for i in swapped]
+    weights = np.concatenate([pieces[i] for i in swapped], axis=1)
+    folder = keras_like.write(tmp_path / "a", weights, archive.metrics, shapes)
+    again, _ = import_small_cnn_zoo(folder, tmp_path / "out")
+    assert rows_of(again) == rows_of(imported)
+
+
+def test_runs_that_cannot_be_used_are_dropped_and_listed(archive, tmp_path, zoobench):
+    weights, metrics = archive.weights.copy(), archive.metrics.copy()
+    first, second, third = (metrics.index[metrics["modeldir"] == f"/zoo/models/00{k}/"] for k in range(3))
+    weights[first[1], 17] = np.nan
+    metrics.loc[second[0], "test_accuracy"] = np.nan
+    metrics.loc[third[0], "step"] = metrics["step"][third[1]]
+    folder = keras_like.write(tmp_path / "a", weights, metrics)
+    outcome = zoobench("import", "small-cnn-zoo", folder, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "12 of 24 checkpoints, 3 runs, 3 dropped" in outcome.out
+    config = read_manifest(tmp_path / "out" / "small-cnn-zoo").configs["mnist"]
+    assert [(run.run_id[-3:], run.reason) for run in config.dropped] == [
+        ("000", "weights not finite"),
+        ("001", "test accuracy not finite"),
+        ("002", "the same epoch twice"),
+    ]
+    assert config.dropped[0].epoch == metrics["step"][first[1]]
+    assert zoobench("verify", tmp_path / "out" / "small-cnn-zoo", "--sample", "0").code == 0
+
+
+def _truncated(name):
+    def damage(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def _metrics(change):
+    def damage(folder):
+        frame = change(pd.read_csv(folder / "metrics.csv.gz"))
+        with gzip.open(folder / "metrics.csv.gz", "wt") as file:
+            frame.to_csv(file, index=False)
+
+    return damage
+
+
+def _layout(old, new):
+    def damage(folder):
+        text = (folder / "layout.csv").read_text()
+        assert old in text
+        (folder / "layout.csv").write_text(text.replace(old, new))
+
+    return damage
+
+
+def _pickled(folder):
+    np.save(folder / "weights.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+
+BROKEN = {
+    "weights truncated": (_truncated("weights.npy"), "weights.npy is truncated or no .npy file"),
+    "weights pickled": (_pickled, "weights.npy is truncated or no .npy file"),
+    "metrics truncated": (_truncated("metrics.csv.gz"), "metrics.csv.gz cannot be read"),
+    "a file missing": (lambda folder: (folder / "layout.csv").unlink(), "no layout.csv in"),
+    "a column missing": (_metrics(lambda f: f.drop(columns="config.l2reg")), "no column config.l2reg"),
+    "a row missing": (_metrics(lambda f: f.iloc[1:]), "weights.npy has 24 rows, metrics.csv.gz 23"),
+    "another data set": (_metrics(lambda f: f.assign(**{"config.dataset": "mnst"})), "'mnst'; did you mean 'mnist'?"),
+    "two data sets": (
+        _metrics(lambda f: f.assign(**{"config.dataset": ["mnist", "cifar10"] * 12})),
+        "names 2 data sets",
+    ),
+    "accuracies in percent": (
+        _metrics(lambda f: f.assign(test_accuracy=97.5)),
+        "test_accuracy of checkpoint 0",
+    ),
+    "a layout with a gap": (_layout(",16,160,", ",17,161,"), "sequential/conv2d/kernel:0 of shape (3, 3, 1, 16)"),
+    "a layout that is too short": (_layout("sequential/dense/kernel:0,4810,4970", "x/kernel:0,4810,4969"), "a gap"),
+    "a kernel in another order": (
+        _layout('"(3, 3, 1, 16)"', '"(16, 1, 3, 3)"'),
+        "the kernel of conv1 must be (16, 1, 3, 3) in PyTorch's order",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_release_is_one_line_and_leaves_nothing(case, archive, tmp_path, zoobench):
+    damage, message = BROKEN[case]
+    folder = tmp_path / "release"
+    shutil.copytree(archive.folder, folder)
+    damage(folder)
+    outcome = zoobench("import", "small-cnn-zoo", folder, "--out", tmp_path / "new" / "out")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert message in outcome.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_layout_that_does_not_sum_to_the_row_width_is_refused(archive, tmp_path, zoobench):
+    folder = keras_like.write(tmp_path / "a", archive.weights[:, :-10], archive.metrics)
+    outcome = zoobench("import", "small-cnn-zoo", folder, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "layout.csv sums to 4,970 weights, a row of weights.npy has 4,960" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_truncated_archive_is_one_line_and_leaves_nothing(archive, tmp_path, zoobench, share):
+    packed = tmp_path / "mnist.tar.xz"
+    with tarfile.open(packed, "w:xz") as tar:
+        tar.add(archive.folder, "mnist")
+    packed.write_bytes(packed.read_bytes()[: int(share * packed.stat().st_size)])
+    outcome = zoobench("import", "small-cnn-zoo", packed, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "mnist.tar.xz is truncated or no tar archive" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_import_leaves_what_was_there(archive, imported, tmp_path, zoobench):
+    shutil.copytree(imported, tmp_path / "out" / "small-cnn-zoo")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    broken = tmp_path / "release"
+    shutil.copytree(archive.folder, broken)
+    _truncated("weights.npy")(broken)
+    assert zoobench("import", "small-cnn-zoo", broken, "--out", tmp_path / "out").code == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def nfn_reference(metrics, lines):
+    """The loader of the later papers, from its description: (modeldir, step) by split."""
+    shuffled = metrics.iloc[[int(line) for line in lines]]
+    final = shuffled[shuffled["step"] == 86].reset_index(drop=True)
+    point = int(0.5 * len(final))
+    trainval = list(range(point))
+    random.Random(0).shuffle(trainval)
+    cut = int(0.8 * len(trainval))
+    chosen = {"train": trainval[:cut], "validation": trainval[cut:], "test": range(point, len(final))}
+    return {split: sorted(final["modeldir"][list(rows)].str.rstrip("/")) for split, rows in chosen.items()}
+
+
+@pytest.mark.parametrize("first", ["of epoch 86", "of another epoch"])
+def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_path, zoobench, first):
+    """Row 0 stands in the header and among the indices: it comes twice if it is of epoch 86."""
+    final = (archive.metrics["step"] == 86).to_numpy()
+    swap = int(np.flatnonzero(final == (first == "of epoch 86"))[0])
+    order = np.arange(24)
+    order[[0, swap]] = order[[swap, 0]]
+    metrics = archive.metrics.iloc[order].reset_index(drop=True)
+    folder = keras_like.write(tmp_path / "a", archive.weights[order], metrics)
+    lines = ["0", *map(str, np.random.RandomState(1).permutation(24))]
+    (tmp_path / "split.csv").write_text("\n".join(lines) + "\n")
+    outcome = zoobench(
+        "import", "small-cnn-zoo", folder, "--out", tmp_path / "out", "--nfn-split", tmp_path / "split.csv"
+    )
+    assert outcome.code == 0, outcome.err
+    dataset = tmp_path / "out" / "small-cnn-zoo"
+    stored = pq.read_table(dataset / "protocols" / "mnist" / "nfn.parquet").to_pandas()
+    found = {
+        split: sorted(stored.loc[stored["split"] == split, "example_id"].str.removesuffix("/086")) for split in SPLITS
+    }
+    assert found == nfn_reference(metrics, lines)
+    assert len(stored) == (7 if first == "of epoch 86" else 6)
+    assert read_manifest(dataset).configs["mnist"].has_file("protocols/mnist/nfn.parquet")
+    assert zoobench("verify", dataset, "--sample", "0").code == 0
+    assert "Protocol `nfn`" in (dataset / "README.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["0\n1\n2\n", "0\n" + "\n".join(map(str, range(30))), "a\nb\n"])
+def test_a_permutation_of_another_archive_is_refused(archive, tmp_path, zoobench, text):
+    (tmp_path / "split.csv").write_text(text)
+    outcome = zoobench(
+        "import", "small-cnn-zoo", archive.folder, "--out", tmp_path / "out", "--nfn-split", tmp_path / "split.csv"
+    )
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "permutation" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_import_over_a_built_config_takes_its_place_whole(archive, tmp_path, zoobench):
+    """The pictures and protocols of the old config do not stay behind."""
+    (tmp_path / "split.csv").write_text("0\n" + "\n".join(map(str, range(24))))
+    arguments = ("import", "small-cnn-zoo", archive.folder, "--out", tmp_path / "out")
+    assert zoobench(*arguments, "--nfn-split", tmp_path / "split.csv").code == 0
+    assert zoobench(*arguments).code == 0
+    dataset = tmp_path / "out" / "small-cnn-zoo"
+    assert not (dataset / "protocols" / "mnist").exists()
+    assert zoobench("verify", dataset, "--sample", "0").code == 0
