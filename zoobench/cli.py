@@ -200,6 +200,35 @@ def install(directory: Annotated[Path, typer.Argument(help="A dataset folder, or
 
 
 @app.command()
+def publish(
+    directory: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    repo_id: Annotated[str, typer.Argument(help="Hub dataset, e.g. zoobench/tetris-zoo.")],
+    private: Annotated[bool, typer.Option("--private", help="Create it as a private dataset.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and list; send nothing.")] = False,
+    sample: Annotated[int, typer.Option(min=0, help="Networks per config that are measured again first.")] = 8,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+) -> None:
+    """Publish a dataset folder on the Hub, in one commit; the token is taken from HF_TOKEN.
+
+    Example: HF_TOKEN=... zoobench publish zoos/tetris-zoo zoobench/tetris-zoo --dry-run
+    """
+    from . import progress
+    from . import publish as publisher
+
+    what = publisher.plan(directory, repo_id)
+    with needs("torch", "build"), progress.spinner("verifying"):
+        publisher.check(directory, sample, images)
+    if dry_run:
+        for path in what.paths:
+            typer.echo(f"{(directory / path).stat().st_size:>15,} {path}")
+        typer.echo(f"would publish {len(what.paths)} files, {what.size:,} bytes, as {repo_id}: {what.message}")
+        return
+    with progress.spinner(f"publishing {repo_id}") as on_step:
+        url = publisher.publish(what, private, on_step)
+    typer.echo(f"published {repo_id}: {url}")
+
+
+@app.command()
 def run(
     baseline: Annotated[str, typer.Argument(help="Name of an installed predictor.")],
     zoo: Annotated[str, typer.Option(help="Zoo to train on and predict.")],

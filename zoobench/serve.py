@@ -116,7 +116,7 @@ class _Hub:
     def _repo(self, request: Request) -> _Repo:
         repo_id = f"{request.path_params['namespace']}/{request.path_params['name']}"
         if repo_id not in self.repos:
-            raise _not_found("RepoNotFound", f"no dataset {repo_id} here; served: {', '.join(self.repos)}")
+            raise _not_found("RepoNotFound", f"no dataset {repo_id} here; served: {', '.join(self.repos) or 'none'}")
         return self.repos[repo_id]
 
     def info(self, request: Request) -> Response:
