@@ -160,20 +160,32 @@ def _zoo_name(path: Path, metrics: pd.DataFrame) -> str:
     return _ZOO_OF[name]
 
 
-def _open(path: Path) -> np.ndarray:
+def _open(path: Path) -> np.memmap:
     try:
-        weights = np.load(path, mmap_mode="r", allow_pickle=False)
+        weights: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ZoobenchError(f"{path} is truncated or no .npy file ({error}); download it again") from error
     if weights.ndim != 2 or weights.dtype.kind != "f":
         raise ZoobenchError(f"{path} holds {weights.dtype} of shape {weights.shape}, not rows of float weights")
+    if not weights.flags.c_contiguous:
+        raise ZoobenchError(f"{path} is in Fortran order; save np.ascontiguousarray of it")
     return weights
 
 
 def _fetch(path: Path, index: np.ndarray) -> Weights:
+    mapped = _open(path)
+    offset, dtype, (_, width) = mapped.offset, mapped.dtype, mapped.shape
+    del mapped
+
     def fetch(rows: np.ndarray) -> np.ndarray:
-        # Mapped anew each time: the pages of a closed map no longer count as this process's memory.
-        return np.asarray(_open(path)[rows], dtype=np.float32).take(index, axis=1)
+        # Row by row into place: a map of rows in no order would draw most of the file into this process's memory.
+        block = np.empty((len(rows), width), dtype)
+        with path.open("rb", buffering=0) as file:
+            for row, target in zip(rows.tolist(), block, strict=True):
+                file.seek(offset + row * block.strides[0])
+                if file.readinto(memoryview(target).cast("B")) != block.strides[0]:
+                    raise ZoobenchError(f"{path} became shorter while it was read")
+        return np.asarray(block, dtype=np.float32).take(index, axis=1)
 
     return fetch
 

@@ -58,6 +58,28 @@ def test_load_zoo_gives_one_writable_matrix_and_the_columns_that_were_asked_for(
     assert first[2].ravel().tolist() == stored["weights"].to_pylist()[2][:80]
 
 
+def test_a_mapped_matrix_is_the_same_and_decoded_once(tiny, tiny_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    read = package.load_zoo("tetris-zoo-tiny/seed", split="train")
+    first = package.load_zoo("tetris-zoo-tiny/seed", split="train", memory_map=True)
+    (copy,) = (tmp_path / "cache").rglob("*.npy")
+    written = copy.stat().st_mtime_ns
+    second = package.load_zoo("tetris-zoo-tiny/seed", split="train", memory_map=True)
+    for mapped in (first, second):
+        assert isinstance(mapped.weights, np.memmap)
+        assert not mapped.weights.flags.writeable
+        assert np.array_equal(mapped.weights, read.weights)
+    assert copy.stat().st_mtime_ns == written
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_copy_that_cannot_be_written_is_one_line(tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ZoobenchError, match="cannot keep a decoded copy in"):
+        package.load_zoo("tetris-zoo-tiny/seed", memory_map=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

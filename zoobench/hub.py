@@ -18,10 +18,11 @@ import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from . import weights
 from .errors import ZoobenchError, did_you_mean
 from .layout import Layout
 from .manifest import FILE_NAME as MANIFEST_NAME
-from .manifest import ConfigManifest, read_manifest, sha256_of
+from .manifest import ConfigManifest, FileEntry, read_manifest, sha256_of
 from .schema import LABELS
 from .splits import SPLITS
 from .zoos import Zoo, resolve
@@ -101,9 +102,9 @@ class _Folder:
             )
         return configs[self.zoo.spec.config]
 
-    def row_files(self, split: str) -> list[Path]:
+    def row_entries(self, split: str) -> list[FileEntry]:
         prefix = f"{self.zoo.spec.config}/{split}-"
-        return [self.file(entry.path) for entry in self.config().files if entry.path.startswith(prefix)]
+        return [entry for entry in self.config().files if entry.path.startswith(prefix)]
 
 
 def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
@@ -136,6 +137,7 @@ def load_split(
     homes: Sequence[Path] = (),
     columns: Sequence[str] | None = None,
     revision: str | None = None,
+    memory_map: bool = False,
 ) -> ZooSplit:
     """Read weights and labels of a split.
 
@@ -145,6 +147,7 @@ def load_split(
         homes: folders to search for the repo before ``ZOOBENCH_DATA`` and the Hub.
         columns: label columns to read; ``None`` for all.
         revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
+        memory_map: keep a decoded copy of the weights in the user's cache and map it, read-only.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or an unknown split or column.
@@ -155,21 +158,24 @@ def load_split(
         if column not in LABELS.names:
             raise ZoobenchError(f"unknown column {column!r}{did_you_mean(column, LABELS.names)}")
     folder = _Folder(zoo, homes, revision)
-    parquets = [pq.ParquetFile(path, memory_map=True) for path in folder.row_files(split)]
+    entries = folder.row_entries(split)
+    files = [folder.file(entry.path) for entry in entries]
     layout = folder.config().weight_layout()
-    weights = np.empty((sum(parquet.metadata.num_rows for parquet in parquets), layout.size), np.float32)
-    labels, end = [], 0
-    for parquet in parquets:
-        table = parquet.read(columns=[*(LABELS.names if columns is None else columns), "weights"])
-        for chunk in table["weights"].chunks:
-            start, end = end, end + len(chunk)
-            weights[start:end].reshape(-1)[:] = chunk.flatten().to_numpy(zero_copy_only=True)
-        labels.append(table.drop_columns("weights"))
-    return ZooSplit(zoo, split, layout, weights, pa.concat_tables(labels).to_pandas())
+    if memory_map:
+        matrix = weights.read_mapped(files, layout.size, [entry.sha256 for entry in entries])
+    else:
+        matrix = weights.read(files, layout.size)
+    names = LABELS.names if columns is None else columns
+    labels = [pq.read_table(path, columns=list(names)) for path in files]
+    return ZooSplit(zoo, split, layout, matrix, pa.concat_tables(labels).to_pandas())
 
 
 def load_zoo(
-    name: str, split: str = "train", columns: Sequence[str] | None = None, revision: str | None = None
+    name: str,
+    split: str = "train",
+    columns: Sequence[str] | None = None,
+    revision: str | None = None,
+    memory_map: bool = False,
 ) -> ZooSplit:
     """Load one split of a zoo: from ``ZOOBENCH_DATA``, or else from the Hub.
 
@@ -181,6 +187,8 @@ def load_zoo(
         split: "train", "validation" or "test".
         columns: label columns to read; ``None`` for all.
         revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
+        memory_map: keep a decoded copy of the weights in the user's cache (as large as the matrix) and map it,
+            read-only: later calls take no time and share it between processes.
 
     Returns:
         weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
@@ -188,7 +196,7 @@ def load_zoo(
     Raises:
         ZoobenchError: unknown zoo, split or column, or the zoo cannot be found.
     """
-    return load_split(resolve(name), split, (), columns, revision)
+    return load_split(resolve(name), split, (), columns, revision, memory_map)
 
 
 def row_files(zoo: Zoo) -> list[Path]:
@@ -198,7 +206,7 @@ def row_files(zoo: Zoo) -> list[Path]:
         ZoobenchError: the zoo cannot be found.
     """
     folder = _Folder(zoo)
-    return [path for split in SPLITS for path in folder.row_files(split)]
+    return [folder.file(entry.path) for split in SPLITS for entry in folder.row_entries(split)]
 
 
 def built_zoos() -> list[str]:
