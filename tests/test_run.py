@@ -1,4 +1,5 @@
 import importlib.metadata
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,14 @@ def outside_packages(monkeypatch):
         return [*found(group=group), *(points if group == predictor.ENTRY_POINTS else [])]
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+
+
+def test_a_column_that_an_import_does_not_have_is_no_task(tiny):
+    split = hub.load_split(tiny, "train")
+    without = replace(split, labels=split.labels.assign(epoch=None))
+    assert set(examples(split, with_targets=True).targets) - set(examples(without, with_targets=True).targets) == {
+        "epoch"
+    }
 
 
 def test_any_package_can_add_a_predictor(outside_packages, zoobench, tiny, tmp_path):

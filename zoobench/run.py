@@ -18,8 +18,12 @@ from .zoos import Zoo
 
 
 def examples(split: ZooSplit, with_targets: bool) -> predictor.Examples:
-    """What a predictor may see of a split; test targets never leave this function."""
-    sensible = tasks.tasks_of(split.zoo.spec) if with_targets else ()
+    """What a predictor may see of a split; test targets never leave this function.
+
+    An imported zoo may lack a column that its spec varies: that task is left out.
+    """
+    declared = tasks.tasks_of(split.zoo.spec) if with_targets else ()
+    sensible = [task for task in declared if split.labels[task.column].notna().all()]
     return predictor.Examples(
         weights=split.weights,
         layout=split.layout,

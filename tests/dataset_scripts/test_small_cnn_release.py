@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from huggingface_hub import DatasetCard
 
 from zoobench.layout import layout_of
 from zoobench.manifest import read_manifest
@@ -317,6 +318,22 @@ def test_a_permutation_of_another_archive_is_refused(archive, tmp_path, zoobench
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "permutation" in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_of_an_import_is_what_the_hub_reads(imported):
+    card = DatasetCard.load(imported / "README.md")
+    assert (card.data.license, card.data.task_categories) == ("cc-by-4.0", ["tabular-regression"])
+    assert card.data.size_categories == ["n<1K"]
+    assert [config["config_name"] for config in card.data.configs] == ["mnist"]
+    for part in (
+        'load_dataset("zoobench/small-cnn-zoo", "mnist")',
+        "24 checkpoints, imported from `weights.npy`",
+        "Known deviations from the release",
+        "The batch size is not in the files; 512 is the paper's.",
+        "The networks are those of:",
+        "@misc{unterthiner2020predicting",
+    ):
+        assert part in card.text
 
 
 def test_an_import_over_a_built_config_takes_its_place_whole(archive, tmp_path, zoobench):
