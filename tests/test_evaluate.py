@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from zoobench import hub
@@ -44,6 +44,7 @@ def test_scores_are_those_of_scipy_and_scikit_learn_on_joined_rows(predictions, 
             "mse": mean_squared_error(target, predicted),
             "mae": mean_absolute_error(target, predicted),
             "kendall_tau": kendalltau(target, predicted).statistic,
+            "spearman": spearmanr(target, predicted).statistic,
         }
         scores = result.tasks[task.name].scores
         assert {name: score.value for name, score in scores.items()} == pytest.approx(expected, rel=1e-9)
@@ -60,7 +61,7 @@ def test_the_result_file_is_stamped(predictions, tiny, tiny_home, zoobench, tmp_
     assert result.stamp.labels_sha256 == hashlib.sha256(labels.read_bytes()).hexdigest()
     assert result.stamp.predictions_sha256 == hashlib.sha256(predictions.read_bytes()).hexdigest()
     assert (result.stamp.split, result.stamp.protocol) == ("test", "all")
-    assert (result.zoo, result.trained_on, content["schema_version"]) == (tiny.id, tiny.id, 1)
+    assert (result.zoo, result.trained_on, content["schema_version"]) == (tiny.id, tiny.id, 2)
 
 
 def test_the_same_file_gets_the_same_result_to_the_byte(predictions):

@@ -91,6 +91,7 @@ def tasks(as_json: JsonFlag = False) -> None:
             [
                 {
                     "task": task.name,
+                    "kind": task.kind,
                     "column": task.column,
                     "transform": task.transform,
                     "description": task.description,
@@ -261,20 +262,24 @@ def run(
 @app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Option(help="Predictions file: parquet, or .csv.")],
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn; repeatable; default all.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the stamped result here.")] = None,
 ) -> None:
     """Score a predictions file.
 
-    Example: zoobench evaluate --predictions preds.parquet --json result.json
+    Example: zoobench evaluate --predictions preds.parquet --protocol final --json result.json
     """
     from . import progress, tables
     from .evaluate import evaluate as score
     from .manifest import write_atomically
 
     with progress.spinner("scoring"):
-        result = score(predictions)
+        result = score(predictions, protocols=protocol or ["all"])
     for part in result.results:
-        tables.console().print(tables.result_table(part))
+        for table in tables.result_tables(part):
+            tables.console().print(table)
     if json_file:
         try:
             write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())

@@ -102,6 +102,18 @@ class _Folder:
             )
         return configs[self.zoo.spec.config]
 
+    def checked(self, path: str) -> tuple[Path, str]:
+        """A small file and its sha256, which must be the manifest's."""
+        recorded = self.config().file(path)
+        found = self.file(path)
+        digest = sha256_of(found)
+        if digest != recorded.sha256:
+            raise ZoobenchError(
+                f"labels {found} have sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…; "
+                f"build or download {self.zoo.id} again"
+            )
+        return found, digest
+
     def row_entries(self, split: str) -> list[FileEntry]:
         prefix = f"{self.zoo.spec.config}/{split}-"
         return [entry for entry in self.config().files if entry.path.startswith(prefix)]
@@ -118,17 +130,21 @@ def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
     Raises:
         ZoobenchError: the zoo cannot be found, or its labels are not the ones that its manifest describes.
     """
-    folder = _Folder(zoo, homes)
-    name = f"labels/{zoo.spec.config}/{split}.parquet"
-    recorded = folder.config().file(name)
-    path = folder.file(name)
-    digest = sha256_of(path)
-    if digest != recorded.sha256:
-        raise ZoobenchError(
-            f"labels {path} have sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…; "
-            f"build or download {zoo.id} again"
-        )
+    path, digest = _Folder(zoo, homes).checked(f"labels/{zoo.spec.config}/{split}.parquet")
     return Labels(pq.read_table(path).to_pandas(), digest)
+
+
+def protocol_file(zoo: Zoo, name: str, homes: Sequence[Path] = ()) -> tuple[Path, str] | None:
+    """The file of a named protocol and its sha256, checked; ``None`` if the zoo does not carry it.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found, or the file is not the one that its manifest describes.
+    """
+    folder = _Folder(zoo, homes)
+    path = f"protocols/{zoo.spec.config}/{name}.parquet"
+    if not folder.config().has_file(path):
+        return None
+    return folder.checked(path)
 
 
 def load_split(

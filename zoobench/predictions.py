@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from . import tasks, zoos
 from .errors import ZoobenchError, closest, did_you_mean
+from .metrics import CLASSIFICATION
 from .zoos import Zoo
 
 _ID_COLUMNS = ("zoo", "example_id", "trained_on")
@@ -30,7 +31,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Predictions:
-    """A checked predictions file: ids, and float64 predictions in the columns ``task_names``."""
+    """A checked predictions file: ids, and predictions in the columns ``task_names``, float64 or class names."""
 
     frame: pd.DataFrame
     task_names: tuple[str, ...]
@@ -79,7 +80,8 @@ def read_predictions(path: Path) -> Predictions:
     columns: dict[str, object] = {name: _ids(path, table, name) for name in ("zoo", "example_id")}
     columns["trained_on"] = _ids(path, table, "trained_on") if "trained_on" in table.column_names else columns["zoo"]
     for name in task_names:
-        columns[name] = _numbers(path, table, name)
+        of_classes = tasks.BY_NAME[name].kind == CLASSIFICATION
+        columns[name] = _ids(path, table, name) if of_classes else _numbers(path, table, name)
     frame = pd.DataFrame(columns)
     for column in ("zoo", "trained_on"):
         # Ids are unified ("tetris-zoo" means "tetris-zoo/seed") before rows are grouped by them.
@@ -144,9 +146,11 @@ def join(zoo: Zoo, rows: pd.DataFrame, labels: pd.DataFrame, task_names: Sequenc
         the task columns, one row per label row.
 
     Raises:
-        ZoobenchError: a task that makes no sense on the zoo; ids repeated, missing, or not in the test split.
+        ZoobenchError: a task that makes no sense on the zoo; ids repeated, missing, or not in the test split; an
+            unknown class.
     """
-    sensible = [task.name for task in tasks.tasks_of(zoo.spec)]
+    told = [task for task in tasks.tasks_of(zoo.spec) if labels[task.column].notna().all()]
+    sensible = [task.name for task in told]
     for name in task_names:
         if name not in sensible:
             raise ZoobenchError(
@@ -157,7 +161,21 @@ def join(zoo: Zoo, rows: pd.DataFrame, labels: pd.DataFrame, task_names: Sequenc
     _refuse(source, zoo, repeated, "repeated")
     _refuse(source, zoo, ids[~ids.isin(labels["example_id"])].to_numpy(), "not in the test split")
     _refuse(source, zoo, labels.loc[~labels["example_id"].isin(ids), "example_id"].to_numpy(), "missing")
+    for task in told:
+        if task.kind == CLASSIFICATION and task.name in task_names:
+            _known_classes(source, zoo, task, rows, labels)
     return rows.set_index("example_id").loc[labels["example_id"], list(task_names)]
+
+
+def _known_classes(source: str, zoo: Zoo, task: tasks.Task, rows: pd.DataFrame, labels: pd.DataFrame) -> None:
+    classes = tasks.classes_of(task, zoo.spec, labels)
+    unknown = rows.loc[~rows[task.name].isin(classes), [task.name, "example_id"]]
+    if len(unknown):
+        name, example = unknown.iloc[0]
+        raise ZoobenchError(
+            f"{source}: {task.name!r} of {example} is {name!r}, which is no class of {zoo.id} ({len(unknown):,} rows); "
+            f"its classes are: {', '.join(classes)}"
+        )
 
 
 def _refuse(source: str, zoo: Zoo, ids: np.ndarray, problem: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Strict(BaseModel):
@@ -22,12 +22,26 @@ class Score(_Strict):
     reason: str | None = None
 
 
-class TaskResult(_Strict):
-    """Scores of one task by metric name; ``unit`` is the unit of MAE."""
+class Confusion(_Strict):
+    """``counts[i][j]``: rows of class ``classes[i]`` that are predicted to be of class ``classes[j]``."""
 
+    classes: list[str]
+    counts: list[list[int]]
+
+
+class TaskResult(_Strict):
+    """Scores of one task by metric name.
+
+    ``kind`` is regression or classification, ``unit`` the unit of MAE. ``tau_ceiling`` is the highest tau-b that
+    predictions without ties can reach, since targets tie; ``None`` in classification and where all do.
+    """
+
+    kind: str
     main_metric: str
     unit: str
     scores: dict[str, Score]
+    tau_ceiling: float | None = None
+    confusion: Confusion | None = None
 
 
 class Stamp(_Strict):

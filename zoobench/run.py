@@ -14,16 +14,18 @@ from . import hub, predictor, tasks
 from .errors import ZoobenchError
 from .hub import ZooSplit
 from .manifest import write_atomically
+from .metrics import REGRESSION
 from .zoos import Zoo
 
 
 def examples(split: ZooSplit, with_targets: bool) -> predictor.Examples:
     """What a predictor may see of a split; test targets never leave this function.
 
-    An imported zoo may lack a column that its spec varies: that task is left out.
+    An imported zoo may lack a column that its spec varies: that task is left out, and so is classification, which no
+    baseline knows yet.
     """
     declared = tasks.tasks_of(split.zoo.spec) if with_targets else ()
-    sensible = [task for task in declared if split.labels[task.column].notna().all()]
+    sensible = [task for task in declared if task.kind == REGRESSION and split.labels[task.column].notna().all()]
     return predictor.Examples(
         weights=split.weights,
         layout=split.layout,

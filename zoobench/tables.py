@@ -33,22 +33,40 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
-def result_table(result: ZooResult) -> Table:
+def result_tables(result: ZooResult) -> list[Table]:
+    """A table of the regression tasks and one of the classification tasks, where there are any."""
+    kinds = dict.fromkeys(task.kind for task in result.tasks.values())
+    return [_result_table(result, kind) for kind in kinds]
+
+
+def _result_table(result: ZooResult, kind: str) -> Table:
     trained = "" if result.trained_on == result.zoo else f", trained on {result.trained_on}"
+    shown = metrics.metrics_of(kind)
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
         pad_edge=False,
-        title=f"{result.zoo}{trained}: {result.stamp.split} split, {result.runs:,} runs, {result.rows:,} checkpoints",
+        title=f"{result.zoo}{trained}: {result.stamp.split} split, protocol {result.stamp.protocol}, "
+        f"{result.runs:,} runs, {result.rows:,} checkpoints",
         caption=f"{result.stamp.bootstrap['level']:.0%} intervals: bootstrap over runs, "
-        f"{result.stamp.bootstrap['resamples']:.0f} resamples",
+        f"{result.stamp.bootstrap['resamples']:.0f} resamples"
+        + (
+            "; τ ceiling: what ties of the target leave to predictions without ties"
+            if kind == metrics.REGRESSION
+            else ""
+        ),
     )
     table.add_column("task", no_wrap=True)
-    for metric in metrics.METRICS:
+    for metric in shown:
         table.add_column(f"{metric.label} {'↑' if metric.higher_is_better else '↓'}", justify="right")
+    if kind == metrics.REGRESSION:
+        table.add_column("τ ceiling", justify="right")
     for name, task in result.tasks.items():
-        texts = (score_text(task.scores[metric.name]) for metric in metrics.METRICS)
-        table.add_row(name, *(text.replace(" ", "\n", 1) for text in texts))
+        if task.kind == kind:
+            texts = [score_text(task.scores[metric.name]).replace(" ", "\n", 1) for metric in shown]
+            if kind == metrics.REGRESSION:
+                texts.append("–" if task.tau_ceiling is None else number(task.tau_ceiling))
+            table.add_row(name, *texts)
     return table
 
 

@@ -1,7 +1,7 @@
 """Task declarations: what is predicted, from which column, judged by which metric.
 
 A task applies to a zoo where its target varies: outcomes everywhere (F1 of single classes where the zoo stores them),
-hyperparameters where the zoo varies them.
+hyperparameters where the zoo varies them. Regression tasks have numbers as targets, classification tasks names.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import numpy as np
 import pandas as pd
 
 from .errors import ZoobenchError, did_you_mean
-from .zoos.spec import TetrisImages, ZooSpec
+from .metrics import CLASSIFICATION, REGRESSION
+from .zoos.spec import Choice, Grid, RandomSearch, TetrisImages, ZooSpec
 
 TRANSFORMS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"identity": lambda y: y, "log10": np.log10}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One regression target.
+    """One target.
 
-    ``version`` is stamped into results and rises when the meaning of a score changes. ``bounds`` is the range that a
-    target can take, where it has one. ``role`` says what kind of column it reads: an outcome of training or a
-    hyperparameter.
+    ``kind`` says which metrics there are (``metrics``). ``version`` is stamped into results, and rises when what a
+    score means changes. ``bounds`` is the range that a target can take, where it has one. ``role`` says what kind of
+    column it reads: an outcome of training or a hyperparameter.
     """
 
     name: str
@@ -35,11 +36,18 @@ class Task:
     role: str = "outcome"
     transform: str = "identity"
     bounds: tuple[float, float] | None = None
-    main_metric: str = "r2"
+    kind: str = REGRESSION
     version: int = 1
 
+    @property
+    def main_metric(self) -> str:
+        """The metric that rankings go by."""
+        return "r2" if self.kind == REGRESSION else "accuracy"
+
     def target(self, labels: pd.DataFrame) -> np.ndarray:
-        """The target values, float64 (rows,)."""
+        """The target values (rows,): float64, or names as objects."""
+        if self.kind == CLASSIFICATION:
+            return labels[self.column].to_numpy(dtype=object)
         return TRANSFORMS[self.transform](labels[self.column].to_numpy(dtype=np.float64))
 
     def applies_to(self, spec: ZooSpec) -> bool:
@@ -70,6 +78,14 @@ ALL: tuple[Task, ...] = (
     Task("dropout", "dropout", "dropout rate", "fraction", _SCHURHOLT, "hyperparameter", bounds=_UNIT),
     Task("train_fraction", "train_fraction", "share of training images", "fraction", _SCHURHOLT, "hyperparameter"),
     Task("init_std", "init_std", "scale of the initialiser", "1", "-", "hyperparameter"),
+    *(
+        Task(name, name, description, "class", _SCHURHOLT, "hyperparameter", kind=CLASSIFICATION)
+        for name, description in (
+            ("activation", "activation function"),
+            ("init", "weight initialiser"),
+            ("optimizer", "optimizer"),
+        )
+    ),
 )
 BY_NAME: Mapping[str, Task] = {task.name: task for task in ALL}
 
@@ -77,6 +93,23 @@ BY_NAME: Mapping[str, Task] = {task.name: task for task in ALL}
 def tasks_of(spec: ZooSpec) -> tuple[Task, ...]:
     """The tasks that make sense on a zoo."""
     return tuple(task for task in ALL if task.applies_to(spec))
+
+
+def classes_of(task: Task, spec: ZooSpec, labels: pd.DataFrame) -> list[str]:
+    """The classes of a classification task on a zoo, sorted: those that the zoo declares, and those of its labels.
+
+    An imported zoo may have classes that are not declared; a small split may lack some that are.
+    """
+    declared: set[str] = set()
+    for _, scale in spec.scales:
+        match scale.recipe:
+            case Grid(axes=axes):
+                declared |= {str(value) for name, values in axes if name == task.column for value in values}
+            case RandomSearch(ranges=ranges):
+                for name, values in ranges:
+                    if name == task.column and isinstance(values, Choice):
+                        declared |= {str(value) for value in values.values}
+    return sorted(declared | set(labels[task.column].dropna().unique()))
 
 
 def get(name: str) -> Task:

@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from huggingface_hub import DatasetCard
+from scipy.stats import kendalltau
 
+from zoobench.evaluate import evaluate
 from zoobench.layout import layout_of
 from zoobench.manifest import read_manifest
 from zoobench.nets import module
@@ -283,7 +285,7 @@ def nfn_reference(metrics, lines):
 
 
 @pytest.mark.parametrize("first", ["of epoch 86", "of another epoch"])
-def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_path, zoobench, first):
+def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_path, zoobench, first, monkeypatch):
     """Row 0 stands in the header and among the indices: it comes twice if it is of epoch 86."""
     final = (archive.metrics["step"] == 86).to_numpy()
     swap = int(np.flatnonzero(final == (first == "of epoch 86"))[0])
@@ -307,6 +309,16 @@ def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_pa
     assert read_manifest(dataset).configs["mnist"].has_file("protocols/mnist/nfn.parquet")
     assert zoobench("verify", dataset, "--sample", "0").code == 0
     assert "Protocol `nfn`" in (dataset / "README.md").read_text()
+    final = metrics[metrics["step"] == 86]
+    test = final.set_index(final["modeldir"].str.rstrip("/")).loc[found["test"]]
+    predictions = pd.DataFrame({"zoo": "small-cnn-zoo/mnist", "example_id": [f"{run}/086" for run in test.index]})
+    predictions["accuracy"] = np.random.RandomState(0).uniform(size=len(test))
+    predictions.to_parquet(tmp_path / "preds.parquet")
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "out"))
+    (result,) = evaluate(tmp_path / "preds.parquet", protocols=["nfn"]).results
+    expected = kendalltau(test["test_accuracy"], predictions["accuracy"]).statistic
+    assert (result.rows, result.stamp.protocol) == (len(stored) - len(stored) // 2, "nfn")
+    assert result.tasks["accuracy"].scores["kendall_tau"].value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["0\n1\n2\n", "0\n" + "\n".join(map(str, range(30))), "a\nb\n"])
