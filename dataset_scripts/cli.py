@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from zoobench import cli, progress
+from zoobench.errors import ZoobenchError
 from zoobench.manifest import ConfigManifest
+from zoobench.zoos import Zoo, resolve
 
 app = typer.Typer(help="Import an original release as a dataset folder.", no_args_is_help=True)
 
@@ -47,9 +49,8 @@ def schurholt(
     Example: zoobench import schurholt dataset.pt --zoo tetris-zoo/seed --out zoos
     """
     from zoobench import hub
-    from zoobench.zoos import resolve
 
-    chosen = resolve(zoo)
+    chosen = _full(zoo)
     with cli.needs("torch", "build"):
         from .schurholt_release import import_schurholt
     with progress.bar(chosen.id, "checkpoints") as on_rows:
@@ -68,13 +69,19 @@ def comvex(
     Example: zoobench import comvex cifar10.pt --zoo cnn-zoo-2/cifar10 --out zoos
     """
     from zoobench import hub
-    from zoobench.zoos import resolve
 
-    chosen = resolve(zoo)
+    chosen = _full(zoo)
     with cli.needs("torch", "build"):
         from .comvex_release import import_comvex
     with progress.bar(chosen.id, "checkpoints") as on_rows:
         _report(*import_comvex(source, chosen, out or hub.data_home(), checkpoints_per_run, on_rows))
+
+
+def _full(name: str) -> Zoo:
+    zoo = resolve(name)
+    if zoo.scale != "full":
+        raise ZoobenchError(f"{zoo.id} is a zoo of our own; a release is of {zoo.spec.id}")
+    return zoo
 
 
 def _report(folder: Path, config: ConfigManifest) -> None:

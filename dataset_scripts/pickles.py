@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from zoobench.errors import ZoobenchError
 
 # Modules whose classes may be stood in for.
 _KNOWN_CLASSES = re.compile(r"(\w+\.)*checkpoints_to_datasets(\.\w+)+|(\w+\.)*dataset_base(\.\w+)+")
+# How the unpickler names what it refuses.
+_NAMED = re.compile(r"GLOBAL ([\w.]+)")
 # What torch.load and the unpickler raise for a file that is cut off or damaged.
 _BROKEN = (
     pickle.UnpicklingError,
@@ -67,6 +70,17 @@ def _numpy_parts() -> list[tuple[Any, str]]:
     return parts
 
 
+def _refusal(path: Path, names: str) -> ZoobenchError:
+    return ZoobenchError(
+        f"{path} names {names}, which is neither a tensor, a plain container nor a dataset class of the published "
+        "zoos; it was not loaded, and nothing in it was run"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
 def load(path: Path) -> Any:
     """Load a file written by ``torch.save``: tensors, plain containers, and ``StandIn`` for known dataset classes.
 
@@ -82,12 +96,15 @@ def load(path: Path) -> Any:
             named = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else []
         refused = sorted(name for name in named if not _KNOWN_CLASSES.fullmatch(name))
         if refused:
-            raise ZoobenchError(
-                f"{path} names {', '.join(refused)}, which is neither a tensor, a plain container nor a dataset class "
-                "of the published zoos; it was not loaded, and nothing in it was run"
-            )
-        with torch.serialization.safe_globals([*allowed, *((StandIn, name) for name in named)]):
+            raise _refusal(path, ", ".join(refused))
+        stand_ins = ((StandIn, name) for name in named)
+        with torch.serialization.safe_globals([*allowed, *stand_ins]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except _BROKEN as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if found := _NAMED.search(str(error)):  # files of before torch 1.6 and plain pickles are not listed first
+            raise _refusal(path, found[1]) from None
+        # The unpickler's own words advise to load the file without it.
+        unreadable = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds what is no tensor and no plain container" if unreadable else _first_line(error)
         raise ZoobenchError(f"{path} is broken or was not written by torch.save ({reason})") from error

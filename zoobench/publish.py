@@ -167,6 +167,6 @@ def _one_line(repo_id: str, token: str) -> Iterator[None]:
 def _interrupted(repo_id: str, error: Exception, token: str) -> str:
     reason = next((line for line in str(error.__cause__ or error).splitlines() if line.strip()), type(error).__name__)
     return (
-        f"publishing {repo_id} was interrupted and published nothing ({reason.replace(token, '***').strip()}); "
-        "run the same command again, files that were uploaded are not sent again"
+        f"publishing {repo_id} was interrupted ({reason.replace(token, '***').strip()}); it is published whole or "
+        "not at all: run the same command again, files that were uploaded are not sent again"
     )

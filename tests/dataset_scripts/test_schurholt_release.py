@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import sys
 import types
 from collections import OrderedDict
@@ -211,6 +212,27 @@ def test_a_malicious_pickle_is_refused_by_name_and_never_run(where, runs, their_
     assert not (tmp_path / "out").exists()
     torch.load(tmp_path / "dataset.pt", weights_only=False) if where == "alone" else os.system(f"touch {victim}")
     assert victim.exists(), "the payload works where code is run"
+
+
+@pytest.mark.parametrize("form", ["a plain pickle", "a newer plain pickle", "before torch 1.6"])
+def test_a_malicious_file_of_another_form_is_refused_too(form, tmp_path, zoobench):
+    victim = tmp_path / "victim"
+    path = tmp_path / "dataset.pt"
+    if "plain" in form:
+        path.write_bytes(pickle.dumps(Malicious(victim), protocol=5 if "newer" in form else 2))
+    else:
+        torch.save({"trainset": Malicious(victim)}, path, _use_new_zipfile_serialization=False)
+    outcome = zoobench("import", "schurholt", path, "--zoo", MNIST.id, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    named = "holds what is no tensor and no plain" if "newer" in form else "names posix.system, which is neither"
+    assert named in outcome.err
+    assert not victim.exists()
+
+
+def test_a_release_is_the_full_zoo(tmp_path, zoobench):
+    outcome = zoobench("import", "schurholt", tmp_path, "--zoo", "mnist-zoo-lite/seed", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "mnist-zoo-lite/seed is a zoo of our own; a release is of mnist-zoo/seed" in outcome.err
 
 
 def test_an_unknown_class_is_refused_by_name(runs, tmp_path, zoobench):
