@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -285,6 +286,29 @@ def evaluate(
             write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())
         except OSError as error:
             raise ZoobenchError(f"cannot write {json_file}: {error.strerror or error}") from error
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Predictions of method A.")],
+    second: Annotated[Path, typer.Argument(help="Predictions of method B.")],
+    protocol: Annotated[str, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn.")] = "all",
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two predictions files by a paired bootstrap over runs.
+
+    Example: zoobench compare gbm.parquet linear.parquet --protocol final
+    """
+    from . import progress, tables
+    from .compare import compare as compare_files
+
+    with progress.spinner("comparing"):
+        found = compare_files(first, second, protocol=protocol)
+    if as_json:
+        _print_json([dataclasses.asdict(comparison) for comparison in found])
+        return
+    for comparison in found:
+        tables.console().print(tables.comparison_table(comparison))
 
 
 @plot_app.command("zoo")

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,47 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of one zoo beside their targets.
+
+    Attributes:
+        samples: by task name.
+        classes: of the classification tasks, in the order of the class numbers in their samples.
+        rows: how many are scored.
+        runs: how many runs they are of.
+        labels_sha256: of what says which rows are scored, and their targets.
+    """
+
+    samples: dict[str, Sample]
+    classes: dict[str, list[str]]
+    rows: int
+    runs: int
+    labels_sha256: str
+
+
+def scored(predictions: Predictions, zoo: Zoo, rows: pd.DataFrame, protocol: str, homes: Sequence[Path]) -> Scored:
+    """Join one zoo's rows of a predictions file to the labels that a protocol scores.
+
+    Raises:
+        ZoobenchError: a protocol that leaves nothing, a task that makes no sense on the zoo, or ids, or class names,
+            that are not those of the labels.
+    """
+    chosen = rows_of(protocol, zoo, homes)
+    needed = rows[~rows["example_id"].isin(chosen.others)]
+    predicted = join(zoo, needed, chosen.labels, predictions.task_names, predictions.source)
+    run, run_ids = pd.factorize(chosen.labels["run_id"])
+    samples, classes = {}, {}
+    for task in map(tasks.get, predictions.task_names):
+        values = [task.target(chosen.labels), predicted[task.name].to_numpy()]
+        if task.kind == CLASSIFICATION:
+            classes[task.name] = tasks.classes_of(task, zoo.spec, chosen.labels)
+            number = {name: position for position, name in enumerate(classes[task.name])}
+            values = [np.array([number[name] for name in names]) for names in values]
+        samples[task.name] = Sample(values[0], values[1], np.asarray(run))
+    return Scored(samples, classes, len(run), len(run_ids), chosen.sha256)
+
+
 def _evaluate_zoo(
     predictions: Predictions,
     zoo: Zoo,
@@ -66,32 +108,25 @@ def _evaluate_zoo(
     homes: Sequence[Path],
     bootstrap: Bootstrap,
 ) -> ZooResult:
-    scored_rows = rows_of(protocol, zoo, homes)
-    labels = scored_rows.labels
-    needed = rows[~rows["example_id"].isin(scored_rows.others)]
-    predicted = join(zoo, needed, labels, predictions.task_names, predictions.source)
-    run, run_ids = pd.factorize(labels["run_id"])
-    scored = [tasks.get(name) for name in predictions.task_names]
+    data = scored(predictions, zoo, rows, protocol, homes)
+    chosen = [tasks.get(name) for name in data.samples]
     # One task per core; the linear algebra inside would only compete for the same cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda task: _score_task(task, zoo, labels, predicted, np.asarray(run), bootstrap), scored)
-        by_task = {task.name: result for task, result in zip(scored, results, strict=True)}
+        results = pool.map(lambda task: _score_task(task, data, bootstrap), chosen)
+        by_task = {task.name: result for task, result in zip(chosen, results, strict=True)}
+    kinds = {task.kind for task in chosen}
     return ZooResult(
         zoo=zoo.id,
         trained_on=trained_on.id,
-        runs=len(run_ids),
-        rows=len(run),
+        runs=data.runs,
+        rows=data.rows,
         tasks=by_task,
         stamp=Stamp(
-            labels_sha256=scored_rows.sha256,
+            labels_sha256=data.labels_sha256,
             split=SPLIT,
             protocol=protocol,
-            task_versions={task.name: task.version for task in scored},
-            metric_versions={
-                metric.name: metric.version
-                for metric in metrics.METRICS
-                if metric.kind in {task.kind for task in scored}
-            },
+            task_versions={task.name: task.version for task in chosen},
+            metric_versions={metric.name: metric.version for metric in metrics.METRICS if metric.kind in kinds},
             bootstrap={"resamples": bootstrap.resamples, "level": bootstrap.level, "seed": bootstrap.seed},
             zoobench=__version__,
             predictions_sha256=predictions.sha256,
@@ -99,20 +134,8 @@ def _evaluate_zoo(
     )
 
 
-def _score_task(
-    task: tasks.Task, zoo: Zoo, labels: pd.DataFrame, predicted: pd.DataFrame, run: np.ndarray, bootstrap: Bootstrap
-) -> TaskResult:
-    target, prediction = task.target(labels), predicted[task.name].to_numpy()
-    ceiling, confusion = None, None
-    if task.kind == CLASSIFICATION:
-        classes = tasks.classes_of(task, zoo.spec, labels)
-        number = {name: position for position, name in enumerate(classes)}
-        target, prediction = (np.array([number[name] for name in names]) for names in (target, prediction))
-        sample = Sample(target, prediction, run)
-        confusion = Confusion(classes=classes, counts=count_confusion(sample, len(classes)))
-    else:
-        sample = Sample(target, prediction, run)
-        ceiling = _defined(tau_ceiling(target))
+def _score_task(task: tasks.Task, data: Scored, bootstrap: Bootstrap) -> TaskResult:
+    sample, classes = data.samples[task.name], data.classes.get(task.name)
     scores = {}
     for metric in metrics.metrics_of(task.kind):
         value, low, high = (_defined(x) for x in metrics.estimate(metric, sample, bootstrap))
@@ -123,8 +146,8 @@ def _score_task(
         main_metric=task.main_metric,
         unit=task.unit,
         scores=scores,
-        tau_ceiling=ceiling,
-        confusion=confusion,
+        tau_ceiling=None if classes else _defined(tau_ceiling(sample.target)),
+        confusion=Confusion(classes=classes, counts=count_confusion(sample, len(classes))) if classes else None,
     )
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import metrics
+from .compare import Comparison
 from .layout import layout_of
 from .results import Score, ZooResult
 from .tasks import Task
@@ -67,6 +68,24 @@ def _result_table(result: ZooResult, kind: str) -> Table:
             if kind == metrics.REGRESSION:
                 texts.append("–" if task.tau_ceiling is None else number(task.tau_ceiling))
             table.add_row(name, *texts)
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Differences of every metric of every task, with the probability that A is better."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"A - B on {comparison.zoo}, protocol {comparison.protocol}, {comparison.runs:,} runs",
+        caption="paired bootstrap over runs; P: share of resamples in which A is better",
+    )
+    for column in ("task", "metric", "A - B", "95 % interval", "P(A better)"):
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
+    for name, differences in comparison.tasks.items():
+        for metric, found in differences.items():
+            texts = ["–"] * 3
+            if found.value is not None and found.low is not None and found.high is not None:
+                texts = [f"{found.value:+.3g}", f"[{found.low:+.3g}, {found.high:+.3g}]", f"{found.probability:.3f}"]
+            table.add_row(name, metrics.BY_NAME[metric].label, *texts)
     return table
 
 
