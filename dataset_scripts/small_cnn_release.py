@@ -58,6 +58,7 @@ _BATCH_SIZE = 512
 _NOTES = (
     f"The batch size is not in the files; {_BATCH_SIZE} is the paper's.",
     "`generalization_gap` is rounded to six decimals, since the released accuracies are single precision.",
+    "Losses are as released; whether they include the L2 term is not said.",
     "Initialisers have their PyTorch names: glorot is xavier, he is kaiming.",
     "The paper trains with Adam for 18 epochs; the release varies the optimizer and stores epochs up to 86.",
 )
@@ -131,8 +132,8 @@ def read_small_cnn_zoo(files: dict[str, Path], origin: Sequence[FileEntry], nfn_
         raise ZoobenchError(f"weights.npy has {rows:,} rows, metrics.csv.gz {len(metrics):,}; they are not one archive")
     index = _layout_index(files["layout.csv"], layout_of(zoo.spec.network).layers, width)
     labels = metrics[list(_COLUMNS)].rename(columns=_COLUMNS)
-    labels["run_id"] = labels["run_id"].astype(str).str.rstrip("/")
-    labels["init"] = labels["init"].map(names.init)
+    labels["run_id"] = labels["run_id"].astype("string").str.rstrip("/")
+    labels["init"] = labels["init"].map(names.init, na_action="ignore")
     labels["batch_size"] = _BATCH_SIZE
     protocols = {} if nfn_split is None else {"nfn": _nfn(nfn_split, labels["epoch"].to_numpy())}
     entry = ReleaseEntry(format="small-cnn-zoo", files=list(origin), rows=rows, notes=list(_NOTES))
@@ -267,7 +268,7 @@ def _nfn(path: Path, epochs: np.ndarray) -> pd.DataFrame:
     """
     try:
         order = np.array([int(float(line)) for line in path.read_text().split()], dtype=np.int64)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise ZoobenchError(f"cannot read the permutation {path} ({error}); it has one row index per line") from error
     counts = np.bincount(order[order >= 0], minlength=len(epochs))
     if len(counts) > len(epochs) or (order < 0).any() or (counts[1:] != 1).any() or counts[0] not in (1, 2):

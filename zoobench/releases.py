@@ -45,6 +45,8 @@ _RANGES = {
     **{f"f1_class_{k}": (0.0, 1.0) for k in range(4)},
 }
 
+_LOSSES = {"train_loss", "test_loss"}
+
 Weights = Callable[[np.ndarray], np.ndarray]
 OnRows = Callable[[int, int], None]
 
@@ -155,10 +157,19 @@ def _in_range(labels: pd.DataFrame) -> pd.DataFrame:
         ZoobenchError: a value outside its range.
     """
     labels = labels.reset_index(drop=True)
+    if labels["run_id"].isna().any():
+        raise ZoobenchError(f"checkpoint {int(labels['run_id'].isna().argmax()):,} has no run")
+    for name in {*_RANGES, *_LOSSES} & set(labels):
+        labels[name] = _numbers(name, labels[name])
+    epochs = labels["epoch"].to_numpy()
+    if not (epochs == np.round(epochs)).all():
+        first = int(np.argmin(epochs == np.round(epochs)))
+        raise ZoobenchError(f"the epoch of checkpoint {first:,} (run {labels['run_id'][first]}) is {epochs[first]}")
+    labels["epoch"] = epochs.astype(np.int64)
     for name, (low, high) in _RANGES.items():
         if name not in labels:
             continue
-        values = labels[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = labels[name].to_numpy(dtype=np.float64)
         wrong = np.flatnonzero((values < low - _ROUNDING) | (values > high + _ROUNDING))
         if len(wrong):
             raise ZoobenchError(
@@ -167,10 +178,17 @@ def _in_range(labels: pd.DataFrame) -> pd.DataFrame:
             )
         if np.isfinite(high) and name != "epoch":
             labels[name] = values.clip(low, high)
-    for name in {"train_loss", "test_loss"} & set(labels):
-        values = labels[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        labels[name] = np.where(np.isfinite(values), values, np.nan)
+    for name in _LOSSES & set(labels):
+        labels[name] = labels[name].where(np.isfinite(labels[name]))
     return labels
+
+
+def _numbers(name: str, values: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(values).astype(np.float64)
+    except (ValueError, TypeError):
+        wrong = int(pd.to_numeric(values, errors="coerce").isna().argmax())
+        raise ZoobenchError(f"{name} of checkpoint {wrong:,} is {values[wrong]!r}, which is no number") from None
 
 
 def _unusable(labels: pd.DataFrame) -> Iterator[manifest.DroppedRun]:

@@ -221,6 +221,17 @@ BROKEN = {
         _metrics(lambda f: f.assign(test_accuracy=97.5)),
         "test_accuracy of checkpoint 0",
     ),
+    "an accuracy that is text": (
+        _metrics(lambda f: f.assign(test_accuracy=["0.5"] * 20 + ["n/a?"] * 4)),
+        "test_accuracy of checkpoint 20 is 'n/a?', which is no number",
+    ),
+    "half an epoch": (_metrics(lambda f: f.assign(step=f["step"] + 0.5)), "the epoch of checkpoint 0 (run "),
+    "no epoch": (_metrics(lambda f: f.assign(step=np.nan)), "the epoch of checkpoint 0 (run "),
+    "no run": (_metrics(lambda f: f.assign(modeldir=None)), "checkpoint 0 has no run"),
+    "no initialiser, no learning rate": (
+        _metrics(lambda f: f.assign(**{"config.w_init": None, "config.learning_rate": "fast"})),
+        "learning_rate of checkpoint 0 is 'fast', which is no number",
+    ),
     "a layout with a gap": (_layout(",16,160,", ",17,161,"), "sequential/conv2d/kernel:0 of shape (3, 3, 1, 16)"),
     "a layout that is too short": (_layout("sequential/dense/kernel:0,4810,4970", "x/kernel:0,4810,4969"), "a gap"),
     "a kernel in another order": (
