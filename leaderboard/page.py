@@ -59,9 +59,10 @@ def render(entries: list[Entry]) -> str:
         lstrip_blocks=True,
     )
     listed = boards(entries)
+    kinds = {task.kind for board in listed for row in board.rows for task in row.result.tasks.values()}
     return environment.get_template("page.html.j2").render(
         boards=[(board, zoos.resolve(board.zoo), _cells(board)) for board in listed],
-        metrics=metrics.METRICS,
+        metrics=[metric for metric in metrics.METRICS if metric.kind in kinds],
     )
 
 
