@@ -41,12 +41,18 @@ def _writer(target: Path | BinaryIO, table_schema: pa.Schema) -> pq.ParquetWrite
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write one table to one file, in row groups of bounded size; the file is there whole or not at all."""
-    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
+    write_tables(path, table.schema, [table])
+
+
+def write_tables(path: Path, table_schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write tables one after the other to one file, in row groups of bounded size; it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as handle:
-            with _writer(handle, table.schema) as writer:
-                writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
+            with _writer(handle, table_schema) as writer:
+                for table in tables:
+                    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
+                    writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
