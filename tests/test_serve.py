@@ -92,7 +92,7 @@ print(json.dumps(seen))
     assert len(seen["sha"]) == 40
     assert "labels/seed/test.parquet" in seen["files"]
     assert "labels/seed" in seen["tree"]
-    assert seen["snapshot"] == ["README.md", "labels", "manifest.json", "pictures", "seed"]
+    assert seen["snapshot"] == ["README.md", "labels", "manifest.json", "pictures", "references", "seed"]
     assert seen["entry"] == "RemoteEntryNotFoundError"
     assert seen["repo"] == "RepositoryNotFoundError"
     assert seen["revision"] == "RevisionNotFoundError"

@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from . import manifest, shards
 from .chunks import Chunk
 from .engines import Engine, local
@@ -108,6 +110,7 @@ def _images_entry(zoo: Zoo, images: Images) -> manifest.ImagesEntry:
         test=len(images.test_labels),
         side=images.train_images.shape[-1],
         sha256=images.sha256,
+        test_class_counts=np.bincount(images.test_labels, minlength=zoo.spec.images.classes).tolist(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Writing a config of a dataset folder: rows become splits, labels, pictures, a manifest entry and a card.
+"""Writing a config of a dataset folder: rows become splits, labels, references, pictures, a manifest entry, a card.
 
 What is prepared lies in a hidden work folder until it is whole; then it is moved into the dataset folder, whose other
 configs stay. Building a zoo and importing a release end here both.
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from . import card, manifest, plots, shards
 from .layout import layout_of
+from .references import write_references
 from .splits import SPLITS, split_of
 from .zoos import Zoo
 
@@ -56,6 +57,7 @@ def write_config(
     counts = list(split_of_run.values())
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted((fresh / spec.config).glob("*.parquet"))
+    write_references(zoo, fresh)
     plots.draw(plots.view(zoo.id, spec.images.classes, row_files), fresh / "pictures", spec.config)
     if add:
         add(fresh)

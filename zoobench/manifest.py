@@ -47,8 +47,10 @@ class SplitCount(_Strict):
 
 
 class ImagesEntry(_Strict):
-    """The images that the networks were trained on: how many, and their width in pixels; ``sha256`` covers pixels
-    and labels in canonical order."""
+    """The images that the networks were trained on: how many, and their width in pixels.
+
+    ``sha256`` covers pixels and labels in canonical order; ``test_class_counts`` are the test images of each class.
+    """
 
     source: str
     origin: str
@@ -56,6 +58,7 @@ class ImagesEntry(_Strict):
     test: int
     side: int
     sha256: str
+    test_class_counts: list[int] | None = None
 
 
 class ReleaseEntry(_Strict):
@@ -117,8 +120,8 @@ class Manifest(_Strict):
 
 
 def places(config: str) -> tuple[str, ...]:
-    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols."""
-    return (config, f"labels/{config}", f"protocols/{config}")
+    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols, references."""
+    return (config, f"labels/{config}", f"protocols/{config}", f"references/{config}")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from .spec import HubImages, Paper, TetrisImages
 
-MNIST = HubImages("mnist", "ylecun/mnist", "image", classes=10)
-FASHION_MNIST = HubImages("fashion_mnist", "zalando-datasets/fashion_mnist", "image", classes=10)
-USPS = HubImages("usps", "flwrlabs/usps", "image", classes=10)
-CIFAR10 = HubImages("cifar10", "uoft-cs/cifar10", "img", classes=10)
-SVHN = HubImages("svhn", "ufldl-stanford/svhn", "image", classes=10, hub_config="cropped_digits")
+MNIST = HubImages("mnist", "ylecun/mnist", "image", classes=10, test_majority=1135 / 10_000)
+FASHION_MNIST = HubImages(
+    "fashion_mnist", "zalando-datasets/fashion_mnist", "image", classes=10, test_majority=1000 / 10_000
+)
+USPS = HubImages("usps", "flwrlabs/usps", "image", classes=10, test_majority=359 / 2_007)
+CIFAR10 = HubImages("cifar10", "uoft-cs/cifar10", "img", classes=10, test_majority=1000 / 10_000)
+SVHN = HubImages(
+    "svhn", "ufldl-stanford/svhn", "image", classes=10, test_majority=5_099 / 26_032, hub_config="cropped_digits"
+)
 
 TETRIS = TetrisImages(
     shapes=(

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 class HubImages:
     """A labelled image data set on the Hub.
 
-    ``folder`` is its name inside a folder given by ``--images`` / ``ZOOBENCH_IMAGES``.
+    ``folder`` is its name inside a folder given by ``--images`` / ``ZOOBENCH_IMAGES``. ``test_majority`` is the share
+    of its test images that belong to their most frequent class.
     """
 
     folder: str
     hub_id: str
     image_column: str
     classes: int
+    test_majority: float
     hub_config: str | None = None
     label_column: str = "label"
 
@@ -47,6 +49,10 @@ class TetrisImages:
     @property
     def classes(self) -> int:
         return len(self.shapes)
+
+    @property
+    def test_majority(self) -> float:
+        return 1 / self.classes
 
 
 @dataclass(frozen=True)
