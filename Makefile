@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench pin clean
+.PHONY: quickstart test lint unit browser lite bench schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the check
 
 bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
 	$(BIN)/python benchmarks/population.py --seconds 4
+
+schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
+	$(BIN)/python -c 'import json; from zoobench.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json
 
 pin:  ## Write constraints.txt anew from the newest versions.
 	$(PYTHON) -m venv build/constraints

@@ -10,7 +10,6 @@ from zoobench import metrics, zoos
 from zoobench.errors import ZoobenchError
 from zoobench.manifest import write_atomically
 from zoobench.results import Score
-from zoobench.tables import score_text
 
 from .ranking import Board, boards
 from .score import Entry
@@ -42,7 +41,7 @@ def _cells(board: Board) -> list[dict[str, dict[str, dict[str, object]]]]:
             present = [score for score in column if score is not None]
             for cells, score in zip(table, column, strict=True):
                 cells.setdefault(task, {})[metric.name] = {
-                    "text": score_text(score) if score else "–",
+                    "text": str(score) if score else "–",
                     "value": "" if score is None or score.value is None else score.value,
                     "bar": _bar(score, present) if score else None,
                 }

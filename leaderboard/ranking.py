@@ -8,8 +8,7 @@ from rich import box
 from rich.table import Table
 
 from zoobench import zoos
-from zoobench.results import ZooResult
-from zoobench.tables import number
+from zoobench.results import ZooResult, number
 from zoobench.tasks import tasks_of
 
 from .score import Entry

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zoobench.errors import ZoobenchError
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 from zoobench.manifest import write_atomically
 from zoobench.results import SCHEMA_VERSION, ZooResult
 
@@ -36,20 +36,12 @@ def score_submission(board: Path, submission: Submission) -> Entry:
     Raises:
         ZoobenchError: a predictions file that the harness refuses, or two that cover the same zoo.
     """
-    results: dict[tuple[str, str], ZooResult] = {}
-    for path in submission.predictions:
-        for result in evaluate(path, homes=[board / LABELS]).results:
-            key = (result.zoo, result.trained_on)
-            if key in results:
-                raise ZoobenchError(
-                    f"{path}: submission {submission.name!r} predicts {result.zoo} in two files; keep one"
-                )
-            results[key] = result
+    results = evaluate(submission.predictions, homes=[board / LABELS]).results
     return Entry(
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
-        results=[results[key] for key in sorted(results)],
+        results=sorted(results, key=lambda result: (result.zoo, result.trained_on)),
     )
 
 

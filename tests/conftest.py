@@ -130,6 +130,21 @@ def tiny(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     return resolve("tetris-zoo-tiny/seed")
 
 
+@pytest.fixture(scope="session")
+def tiny_hyp_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data home that holds ``tetris-zoo-tiny/hyp``: two activations, every configuration with two seeds."""
+    home = tmp_path_factory.mktemp("tiny-hyp-home")
+    build(resolve("tetris-zoo-tiny/hyp"), home)
+    return home
+
+
+@pytest.fixture
+def tiny_hyp(tiny_hyp_home: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """The zoo ``tetris-zoo-tiny/hyp``, found through ``ZOOBENCH_DATA``."""
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tiny_hyp_home))
+    return resolve("tetris-zoo-tiny/hyp")
+
+
 @dataclass(frozen=True)
 class Quickstart:
     """The folders of one real ``zoobench quickstart`` run and what it printed."""

@@ -8,7 +8,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from zoobench import hub
 from zoobench.compare import compare
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 from zoobench.resampling import Bootstrap
 
 REFERENCE = {

@@ -35,7 +35,7 @@ def test_declarations_import_declarations_only():
 
 @pytest.mark.parametrize(
     "modules",
-    ["zoobench.evaluate", "zoobench.cli", "zoobench_leaderboard.score", "zoobench_leaderboard.page", "zoobench.hub"],
+    ["zoobench.harness", "zoobench.cli", "zoobench_leaderboard.score", "zoobench_leaderboard.page", "zoobench.hub"],
 )
 def test_scoring_needs_no_heavy_library(modules):
     code = (

@@ -1,15 +1,21 @@
 """Bad predictions files: exit code 2, one line that names the id, value or column and the way out."""
 
 import json
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import mean_absolute_error
 
 from zoobench import hub
+from zoobench.errors import ZoobenchError
+from zoobench.harness import evaluate
 from zoobench.predictions import UnknownColumnWarning, read_predictions
 
 
@@ -39,19 +45,22 @@ BAD = {
         lambda f: f.iloc[6:],
         "6 example ids of tetris-zoo-tiny/seed are missing: {0}, {1}, {2}, {3}, {4}, …; predict every example",
     ),
-    "a missing id": (lambda f: f.iloc[1:], "1 example ids of tetris-zoo-tiny/seed are missing: {0}; "),
+    "a missing id": (lambda f: f.iloc[1:], "1 example id of tetris-zoo-tiny/seed is missing: {0}; "),
     "a repeated id": (
         lambda f: pd.concat([f, f.iloc[:1]]),
-        "1 example ids of tetris-zoo-tiny/seed are repeated: {0}; ",
+        "1 example id of tetris-zoo-tiny/seed is repeated: {0}; ",
     ),
-    "an extra id": (lambda f: _set(f, "example_id", 0, "seed-9999/001"), "are not in the test split: seed-9999/001; "),
+    "an extra id": (
+        lambda f: _set(f, "example_id", 0, "seed-9999/001"),
+        "1 example id of tetris-zoo-tiny/seed is not in the test split: seed-9999/001; ",
+    ),
     "NaN": (
         lambda f: _set(f, "accuracy", 2, np.nan),
-        "column 'accuracy' is NaN or infinite in 1 rows, first at example_id '{2}'",
+        "column 'accuracy' is NaN or infinite in 1 rows, at example_id {2}; ",
     ),
     "infinity": (
         lambda f: _set(f, "accuracy", 1, -np.inf),
-        "'accuracy' is NaN or infinite in 1 rows, first at example_id '{1}'",
+        "'accuracy' is NaN or infinite in 1 rows, at example_id {1}; ",
     ),
     "an unknown zoo": (
         lambda f: f.assign(zoo="tetris-zo/seed"),
@@ -132,15 +141,26 @@ def test_csv_with_a_broken_row(zoobench, tmp_path, good):
     assert "is not a readable CSV file" in outcome.err
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "float32", "shuffled", "dictionary", "extra index"])
+FORMS = {
+    "parquet": lambda f: f,
+    "csv": lambda f: f,
+    "float64": lambda f: f.astype({"epoch": "float64"}),
+    "float32": lambda f: f.astype({"accuracy": "float32"}),
+    "int8": lambda f: f.astype({"epoch": "int8"}),
+    "unsigned": lambda f: f.astype({"epoch": "uint64"}),
+    "shuffled": lambda f: f.sample(frac=1, random_state=0)[f.columns[::-1]],
+    "dictionary": lambda f: f.astype({"zoo": "category", "example_id": "category"}),
+    "extra index": lambda f: f.set_index(np.arange(len(f)) * 7),
+    "ids as the index": lambda f: f.set_index("example_id"),
+    "an extra column": lambda f: f.assign(note="mine"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::zoobench.predictions.UnknownColumnWarning")
+@pytest.mark.parametrize("kind", FORMS)
 def test_the_form_of_the_file_does_not_change_the_score(kind, good, zoobench, tmp_path):
     path = tmp_path / ("preds.csv" if kind == "csv" else "preds.parquet")
-    frame = {
-        "float32": lambda: good.astype({"accuracy": "float32"}),
-        "shuffled": lambda: good.sample(frac=1, random_state=0)[good.columns[::-1]],
-        "dictionary": lambda: good.astype({"zoo": "category", "example_id": "category"}),
-        "extra index": lambda: good.set_index(np.arange(len(good)) * 7),
-    }.get(kind, lambda: good)()
+    frame = FORMS[kind](good)
     if kind == "csv":
         frame.to_csv(path, index=False)
     else:
@@ -151,6 +171,17 @@ def test_the_form_of_the_file_does_not_change_the_score(kind, good, zoobench, tm
     for task in ("accuracy", "epoch"):
         assert tasks[task]["scores"]["r2"]["value"] == pytest.approx(1)
         assert tasks[task]["scores"]["kendall_tau"]["value"] == 1
+    (of_frame,) = evaluate(frame).results
+    assert of_frame.tasks["epoch"].scores["r2"].value == pytest.approx(1)
+
+
+def test_half_precision_is_read_as_it_is(good, tmp_path):
+    """float16 in the file: the errors are those of rounding accuracies to half precision, no more."""
+    halves = good.astype({"accuracy": "float16"})
+    halves.to_parquet(tmp_path / "preds.parquet")
+    scores = evaluate(tmp_path / "preds.parquet").results[0].tasks["accuracy"].scores
+    expected = mean_absolute_error(good["accuracy"], good["accuracy"].astype(np.float16).astype(np.float64))
+    assert scores["mae"].value == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_unknown_column_is_ignored_with_a_hint(good, tmp_path):
@@ -163,3 +194,58 @@ def test_an_unknown_column_is_ignored_with_a_hint(good, tmp_path):
         warnings.simplefilter("error")
         good.to_parquet(path)
         read_predictions(path)
+
+
+def test_a_dataframe_with_a_column_of_mixed_types(good, tiny):
+    mixed = good.astype({"accuracy": object})
+    mixed.loc[0, "accuracy"] = "high"
+    with pytest.raises(ZoobenchError, match=r"the DataFrame holds a column of mixed types \(.*\); give it one type"):
+        evaluate(mixed)
+
+
+def test_a_list_of_frames_is_named_by_position(good):
+    with pytest.raises(ZoobenchError, match=r"DataFrame 1 and DataFrame 2 both predict accuracy of"):
+        evaluate([good, good])
+    with pytest.raises(ZoobenchError, match=r"DataFrame 2 has no column 'zoo'"):
+        evaluate([good, good.drop(columns="zoo")])
+
+
+def test_predictions_of_perturbed_networks_are_not_scored_as_if_they_were_not(good, tmp_path, zoobench):
+    path = tmp_path / "preds.parquet"
+    good.assign(perturbation="scale-2").to_parquet(path)
+    outcome = zoobench("evaluate", "--predictions", path)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "has predictions of perturbed networks; it is for --against" in outcome.err
+
+
+def peak_megabytes(code):
+    """The highest resident memory of a process of its own; VmHWM starts anew with it."""
+    report = "print([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1])"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
+    *said, peak = done.stdout.split("\n")[:-1]
+    return said, int(peak) / 1000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory of a process from /proc")
+def test_a_bomb_is_refused_before_it_expands(tmp_path):
+    """Kilobytes that claim to be gigabytes: a long string that is repeated a million times, and far too many rows."""
+    rows = 1_000_000
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 100_000]))
+    table = pa.table({"zoo": long, "example_id": long, "accuracy": np.zeros(rows)})
+    pq.write_table(table, tmp_path / "strings.parquet", store_schema=False, compression="ZSTD")
+    with pq.ParquetWriter(tmp_path / "rows.parquet", pa.schema({"zoo": pa.string(), "example_id": pa.string()})) as out:
+        part = pa.table(
+            {name: pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["x"]) for name in out.schema.names}
+        )
+        for _ in range(51):
+            out.write_table(part.cast(out.schema))
+    for name, message in (("strings", "unknown zoo 'xxxx"), ("rows", "claims to have 51,000,000 rows; no set of")):
+        path = tmp_path / f"{name}.parquet"
+        assert path.stat().st_size < 500_000
+        said, peak = peak_megabytes(
+            "from pathlib import Path\nfrom zoobench.errors import ZoobenchError\n"
+            "from zoobench.predictions import read_predictions\n"
+            f"try: read_predictions(Path({str(path)!r}))\nexcept ZoobenchError as error: print(str(error)[:300])"
+        )
+        assert message in said[0]
+        assert peak < 500

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -6,22 +9,18 @@ import pytest
 from scipy.stats import kendalltau
 
 from zoobench import hub
-from zoobench.build import build
 from zoobench.errors import ZoobenchError
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 from zoobench.manifest import file_entry, read_manifest, write_manifest
 from zoobench.protocols import NAMES, rows_of, sensible
 from zoobench.zoos import resolve
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """``tetris-zoo-tiny/hyp``: two activations, every configuration with two seeds.
-
-    No configuration has both in the test split, so some test runs are given one of their own, in the labels.
-    """
+def home(tiny_hyp_home, tmp_path_factory):
+    """No configuration has both its seeds in the test split: some runs are given one of their own, in the labels."""
     home = tmp_path_factory.mktemp("hyp")
-    folder = build(resolve("tetris-zoo-tiny/hyp"), home)
+    folder = Path(shutil.copytree(tiny_hyp_home / "tetris-zoo-tiny", home / "tetris-zoo-tiny"))
     path = folder / "labels" / "hyp" / "test.parquet"
     labels = pq.read_table(path)
     configs = [f"{config}-new" if int(config[-1], 16) % 2 else config for config in labels["config_id"].to_pylist()]

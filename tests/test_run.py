@@ -7,7 +7,7 @@ import pytest
 
 from zoobench import hub, predictor
 from zoobench.errors import ZoobenchError
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 from zoobench.run import examples, run
 from zoobench.tasks import tasks_of
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+
 __version__ = "0.1.0"
+
+_HOMES = {"load_zoo": "hub", "evaluate": "harness"}
 
 
 def __getattr__(name: str) -> object:
-    """``zoobench.load_zoo``, loaded when it is asked for, so that ``import zoobench`` stays light."""
-    if name == "load_zoo":
-        from .hub import load_zoo
-
-        return load_zoo
+    """``zoobench.load_zoo`` and ``evaluate``, loaded when asked for, so that ``import zoobench`` stays light."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module 'zoobench' has no attribute {name!r}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.metadata
-import json
 import os
 import sys
 import warnings
@@ -15,6 +13,8 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_parts import JsonFlag, needs, print_json
+from .cli_scoring import app as score_app
 from .errors import ZoobenchError
 
 COMMANDS = "zoobench.commands"
@@ -25,10 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-plot_app = typer.Typer(help="Draw pictures.", no_args_is_help=True)
-app.add_typer(plot_app, name="plot")
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+app.add_typer(score_app)
 
 
 def _version(show: bool) -> None:
@@ -59,7 +56,7 @@ def zoos(as_json: JsonFlag = False) -> None:
     if not as_json:
         tables.console().print(tables.zoo_table(here))
         return
-    _print_json(
+    print_json(
         [
             {
                 "zoo": spec.id,
@@ -88,7 +85,7 @@ def tasks(as_json: JsonFlag = False) -> None:
 
     described = [(task, [spec.id for spec in ALL_ZOOS if task.applies_to(spec)]) for task in ALL]
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "task": task.name,
@@ -238,8 +235,15 @@ def run(
     features: Annotated[str | None, typer.Option(help="Feature set: W or stats.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the predictor, where it has one.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="name=value, any other parameter; repeatable.")] = None,
+    on: Annotated[
+        list[str] | None, typer.Option(help="Zoo to predict; repeatable; default the zoo trained on.")
+    ] = None,
+    perturbed: Annotated[
+        Path | None,
+        typer.Option(help="Folder of perturbed copies (see perturb); writes OUT-perturbed.parquet."),
+    ] = None,
 ) -> None:
-    """Train a baseline on a zoo and predict every task of its test split.
+    """Train a baseline on a zoo and predict every task of its test split, or of others' with the same network.
 
     Example: zoobench run gbm --zoo tetris-zoo/seed --features stats --out preds.parquet
     """
@@ -255,106 +259,10 @@ def run(
         parameters[name] = value
     given = {name: value for name, value in parameters.items() if value is not None}
     with progress.spinner(f"{baseline} on {zoo}") as on_step:
-        frame = run_baseline(baseline, resolve(zoo), given, out, on_step)
-    predicted = [name for name in frame.columns if name not in ("zoo", "example_id")]
+        others = [resolve(name) for name in on or []]
+        frame = run_baseline(baseline, resolve(zoo), given, out, on_step, others, perturbed)
+    predicted = [name for name in frame.columns if name not in ("zoo", "example_id", "trained_on")]
     typer.echo(f"wrote {len(frame):,} predictions of {', '.join(predicted)} to {out}")
-
-
-@app.command()
-def evaluate(
-    predictions: Annotated[Path, typer.Option(help="Predictions file: parquet, or .csv.")],
-    protocol: Annotated[
-        list[str] | None, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn; repeatable; default all.")
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the stamped result here.")] = None,
-) -> None:
-    """Score a predictions file.
-
-    Example: zoobench evaluate --predictions preds.parquet --protocol final --json result.json
-    """
-    from . import progress, tables
-    from .evaluate import evaluate as score
-    from .manifest import write_atomically
-
-    with progress.spinner("scoring"):
-        result = score(predictions, protocols=protocol or ["all"])
-    for part in result.results:
-        for table in tables.result_tables(part):
-            tables.console().print(table)
-    if json_file:
-        try:
-            write_atomically(json_file, (result.model_dump_json(indent=1) + "\n").encode())
-        except OSError as error:
-            raise ZoobenchError(f"cannot write {json_file}: {error.strerror or error}") from error
-
-
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="Predictions of method A.")],
-    second: Annotated[Path, typer.Argument(help="Predictions of method B.")],
-    protocol: Annotated[str, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn.")] = "all",
-    as_json: JsonFlag = False,
-) -> None:
-    """Compare two predictions files by a paired bootstrap over runs.
-
-    Example: zoobench compare gbm.parquet linear.parquet --protocol final
-    """
-    from . import progress, tables
-    from .compare import compare as compare_files
-
-    with progress.spinner("comparing"):
-        found = compare_files(first, second, protocol=protocol)
-    if as_json:
-        _print_json([dataclasses.asdict(comparison) for comparison in found])
-        return
-    for comparison in found:
-        tables.console().print(tables.comparison_table(comparison))
-
-
-@plot_app.command("zoo")
-def plot_zoo(
-    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-) -> None:
-    """Draw a zoo: test accuracies, train against test, weights in two dimensions, learning curves.
-
-    Weights are drawn by PCA, and by UMAP too where umap-learn is installed.
-    Example: zoobench plot zoo small-cnn-zoo-lite/mnist --out pictures
-    """
-    from . import hub, progress
-    from .zoos import resolve
-
-    chosen = resolve(zoo)
-    files = hub.row_files(chosen)
-    with needs("matplotlib", "build"):
-        from . import plots
-    with progress.spinner("drawing"):
-        view = plots.view(chosen.id, chosen.spec.images.classes, files)
-        try:
-            paths = plots.draw(view, out, chosen.spec.config, {**plots.PICTURES, **plots.MORE_PICTURES})
-        except OSError as error:
-            raise ZoobenchError(f"cannot write pictures to {out}: {error.strerror or error}") from error
-    for path in paths:
-        typer.echo(path)
-
-
-class needs:  # noqa: N801 - reads as a statement
-    """Turn a missing optional library into one line that says which extra has it."""
-
-    def __init__(self, library: str, extra: str) -> None:
-        self.library = library
-        self.extra = extra
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ImportError):
-            raise ZoobenchError(f"this needs {error.name}: pip install 'zoobench[{self.extra}]'") from error
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 @functools.cache

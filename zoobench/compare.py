@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from . import metrics, tasks
 from .errors import ZoobenchError
-from .evaluate import Scored, scored
+from .joining import Joined, join
 from .metrics import Metric
-from .predictions import read_predictions
+from .predictions import Source, read_predictions
 from .resampling import Bootstrap, Sample
 
 
@@ -49,45 +49,45 @@ class Comparison:
 
 
 def compare(
-    first: Path,
-    second: Path,
+    first: Source,
+    second: Source,
     homes: Sequence[Path] = (),
     bootstrap: Bootstrap | None = None,
     protocol: str = "all",
 ) -> list[Comparison]:
-    """Compare two predictions files on the zoos and tasks that both predict.
+    """Compare two sets of predictions on the zoos and tasks that both predict.
 
     Args:
-        first: method A, parquet or ``.csv``.
+        first: method A: parquet, ``.csv`` or a DataFrame.
         second: method B.
         homes: folders to search for labels before ``ZOOBENCH_DATA`` and the Hub.
         bootstrap: how intervals are made; the same resamples for both.
         protocol: which checkpoints are scored.
 
     Raises:
-        ZoobenchError: a file that the scorer refuses, or nothing that both predict.
+        ZoobenchError: predictions that the scorer refuses, or nothing that both predict.
     """
-    files = [read_predictions(path) for path in (first, second)]
+    files = [read_predictions(source, name=f"DataFrame {name}") for source, name in ((first, "A"), (second, "B"))]
     shared = [name for name in files[0].task_names if name in files[1].task_names]
-    rows = [{(zoo.id, origin.id): (zoo, part) for zoo, origin, part in file.groups()} for file in files]
-    both = [key for key in rows[0] if key in rows[1]]
+    groups = [{(group.zoo.id, group.trained_on.id): group for group in file.groups} for file in files]
+    both = [key for key in groups[0] if key in groups[1]]
     if not shared or not both:
         raise ZoobenchError(
-            f"{first} and {second} predict no task of one zoo in common: "
+            f"{files[0].source} and {files[1].source} predict no task of one zoo in common: "
             + " and ".join(
                 f"{', '.join(file.task_names)} of {', '.join(dict.fromkeys(zoo for zoo, _ in part))}"
-                for file, part in zip(files, rows, strict=True)
+                for file, part in zip(files, groups, strict=True)
             )
         )
     result = []
     for key in both:
-        pair = [scored(file, *part[key], protocol, homes) for file, part in zip(files, rows, strict=True)]
+        pair = [join(file, part[key], protocol, homes) for file, part in zip(files, groups, strict=True)]
         result.append(_compare(key, pair[0], pair[1], shared, protocol, bootstrap or Bootstrap()))
     return result
 
 
 def _compare(
-    key: tuple[str, str], first: Scored, second: Scored, names: Sequence[str], protocol: str, bootstrap: Bootstrap
+    key: tuple[str, str], first: Joined, second: Joined, names: Sequence[str], protocol: str, bootstrap: Bootstrap
 ) -> Comparison:
     work = [(name, metric) for name in names for metric in metrics.metrics_of(tasks.get(name).kind)]
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -97,7 +97,7 @@ def _compare(
     by_task: dict[str, dict[str, Difference]] = {name: {} for name in names}
     for (name, metric), difference in zip(work, found, strict=True):
         by_task[name][metric.name] = difference
-    return Comparison(*key, protocol, first.rows, first.runs, by_task)
+    return Comparison(*key, protocol, len(first.labels), first.runs, by_task)
 
 
 def _difference(metric: Metric, first: Sample, second: Sample, bootstrap: Bootstrap) -> Difference:
@@ -106,7 +106,6 @@ def _difference(metric: Metric, first: Sample, second: Sample, bootstrap: Bootst
     value, resampled = differences[0], differences[1:][np.isfinite(differences[1:])]
     if not np.isfinite(value) or not len(resampled):
         return Difference(None, None, None, None)
-    tail = (1 - bootstrap.level) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
+    low, high = bootstrap.interval(resampled)
     better = resampled if metric.higher_is_better else -resampled
-    return Difference(float(value), float(low), float(high), float(np.mean((np.sign(better) + 1) / 2)))
+    return Difference(float(value), low, high, float(np.mean((np.sign(better) + 1) / 2)))

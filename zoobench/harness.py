@@ -5,155 +5,157 @@ Needs the labels of the test split only (kilobytes), and neither torch nor trans
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from . import __version__, metrics, tasks
+from . import __version__, hub, invariance, metrics, tasks
+from .averages import Resampled, averages, rounded, score_of
 from .classification import confusion as count_confusion
-from .metrics import CLASSIFICATION
-from .predictions import Predictions, join, read_predictions
-from .protocols import rows_of
+from .joining import Joined, join
+from .predictions import Source, read_predictions, sources
+from .protocols import NFN
 from .ranks import tau_ceiling
 from .resampling import Bootstrap, Sample
-from .results import SCHEMA_VERSION, Confusion, Result, Score, Stamp, TaskResult, ZooResult
+from .results import SCHEMA_VERSION, Collapsed, Confusion, Reference, Result, Score, Stamp, TaskResult, ZooResult
+from .seeds import Method, methods
 from .zoos import Zoo
 
 SPLIT = "test"
 
 
 def evaluate(
-    path: Path,
+    predictions: Source | Sequence[Source],
+    protocols: Sequence[str] = ("all",),
+    against: Source | None = None,
+    pictures: Path | str | None = None,
     homes: Sequence[Path] = (),
     bootstrap: Bootstrap | None = None,
-    protocols: Sequence[str] = ("all",),
 ) -> Result:
-    """Score a predictions file on every zoo it covers.
+    """Score predictions on every zoo that they cover.
+
+    >>> result = zoobench.evaluate("preds.parquet", protocols=["all", "final"])
+    >>> result.to_frame(), result.to_json()
 
     Args:
-        path: parquet or ``.csv`` (see ``predictions``).
+        predictions: parquet or ``.csv`` files, DataFrames, or a list of them (see ``predictions``). Files whose names
+            differ only in the number after "seed" are seeds of one method and are scored together.
+        protocols: which checkpoints are scored, one result per zoo and protocol (see ``protocols``).
+        against: predictions of perturbed networks by the same predictors (see ``perturb``).
+        pictures: a folder to draw predictions against targets in, and train x test matrices.
         homes: folders to search for labels before ``ZOOBENCH_DATA`` and the Hub.
         bootstrap: how intervals are made.
-        protocols: which checkpoints are scored, one result per zoo and protocol (see ``protocols``).
 
     Raises:
-        ZoobenchError: the file is not a complete, finite set of predictions for known zoos and tasks, or a protocol
-            leaves nothing of a zoo.
+        ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
+            thing, or a protocol that leaves nothing of a zoo.
     """
-    predictions = read_predictions(path)
-    return Result(
-        schema_version=SCHEMA_VERSION,
-        results=[
-            _evaluate_zoo(predictions, zoo, trained_on, rows, protocol, homes, bootstrap or Bootstrap())
-            for zoo, trained_on, rows in predictions.groups()
-            for protocol in protocols
-        ],
-    )
+    given = sources(predictions)
+    files = [read_predictions(source, name=_name(given, k)) for k, source in enumerate(given)]
+    found = methods(files)
+    perturbed = None if against is None else read_predictions(against, perturbed=True)
+    if perturbed:
+        invariance.check(perturbed, found)
+    bootstrap = bootstrap or Bootstrap()
+    results, resampled, drawn = [], [], []
+    for method in found:
+        for groups in method.groups:
+            for protocol in protocols:
+                seeds = [join(file, group, protocol, homes) for file, group in zip(method.files, groups, strict=True)]
+                zoo, trained_on = groups[0].zoo, groups[0].trained_on
+                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, homes, bootstrap)
+                if perturbed:
+                    changes = invariance.changes(perturbed, groups[0], seeds[0], homes, bootstrap)
+                    part = part.model_copy(update={"perturbed": changes})
+                results.append(part)
+                if zoo == trained_on:
+                    resampled.append(Resampled(zoo.id, protocol, values))
+                if pictures is not None:
+                    drawn.append((part, seeds[0]))
+    result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(resampled, bootstrap))
+    if pictures is not None:
+        from .score_plots import draw
+
+        draw(result, drawn, Path(pictures))
+    return result
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Predictions of one zoo beside their targets.
-
-    Attributes:
-        samples: by task name.
-        classes: of the classification tasks, in the order of the class numbers in their samples.
-        rows: how many are scored.
-        runs: how many runs they are of.
-        labels_sha256: of what says which rows are scored, and their targets.
-    """
-
-    samples: dict[str, Sample]
-    classes: dict[str, list[str]]
-    rows: int
-    runs: int
-    labels_sha256: str
+def _name(given: Sequence[Source], position: int) -> str:
+    return "the DataFrame" if len(given) == 1 else f"DataFrame {position + 1}"
 
 
-def scored(predictions: Predictions, zoo: Zoo, rows: pd.DataFrame, protocol: str, homes: Sequence[Path]) -> Scored:
-    """Join one zoo's rows of a predictions file to the labels that a protocol scores.
-
-    Raises:
-        ZoobenchError: a protocol that leaves nothing, a task that makes no sense on the zoo, or ids, or class names,
-            that are not those of the labels.
-    """
-    chosen = rows_of(protocol, zoo, homes)
-    needed = rows[~rows["example_id"].isin(chosen.others)]
-    predicted = join(zoo, needed, chosen.labels, predictions.task_names, predictions.source)
-    run, run_ids = pd.factorize(chosen.labels["run_id"])
-    samples, classes = {}, {}
-    for task in map(tasks.get, predictions.task_names):
-        values = [task.target(chosen.labels), predicted[task.name].to_numpy()]
-        if task.kind == CLASSIFICATION:
-            classes[task.name] = tasks.classes_of(task, zoo.spec, chosen.labels)
-            number = {name: position for position, name in enumerate(classes[task.name])}
-            values = [np.array([number[name] for name in names]) for names in values]
-        samples[task.name] = Sample(values[0], values[1], np.asarray(run))
-    return Scored(samples, classes, len(run), len(run_ids), chosen.sha256)
+_Values = dict[str, dict[str, np.ndarray]]
 
 
-def _evaluate_zoo(
-    predictions: Predictions,
+def _score_zoo(
+    method: Method,
+    seeds: Sequence[Joined],
     zoo: Zoo,
     trained_on: Zoo,
-    rows: pd.DataFrame,
     protocol: str,
     homes: Sequence[Path],
     bootstrap: Bootstrap,
-) -> ZooResult:
-    data = scored(predictions, zoo, rows, protocol, homes)
-    chosen = [tasks.get(name) for name in data.samples]
+) -> tuple[ZooResult, _Values]:
+    chosen = [tasks.get(name) for name in seeds[0].samples]
     # One task per core; the linear algebra inside would only compete for the same cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda task: _score_task(task, data, bootstrap), chosen)
-        by_task = {task.name: result for task, result in zip(chosen, results, strict=True)}
+        scored = list(pool.map(lambda task: _score_task(task, seeds, bootstrap), chosen))
     kinds = {task.kind for task in chosen}
-    return ZooResult(
+    result = ZooResult(
         zoo=zoo.id,
         trained_on=trained_on.id,
-        runs=data.runs,
-        rows=data.rows,
-        tasks=by_task,
+        seeds=list(method.seeds) if method.seeds else None,
+        runs=seeds[0].runs,
+        rows=len(seeds[0].labels),
+        collapsed=_collapsed(zoo, seeds[0], homes),
+        tasks={task.name: score for task, (score, _) in zip(chosen, scored, strict=True)},
+        references=_references(zoo, protocol, [task.name for task in chosen], homes),
         stamp=Stamp(
-            labels_sha256=data.labels_sha256,
+            labels_sha256=seeds[0].chosen.sha256,
             split=SPLIT,
             protocol=protocol,
             task_versions={task.name: task.version for task in chosen},
             metric_versions={metric.name: metric.version for metric in metrics.METRICS if metric.kind in kinds},
             bootstrap={"resamples": bootstrap.resamples, "level": bootstrap.level, "seed": bootstrap.seed},
             zoobench=__version__,
-            predictions_sha256=predictions.sha256,
+            predictions_sha256=[file.sha256 for file in method.files],
         ),
     )
+    return result, {task.name: values for task, (_, values) in zip(chosen, scored, strict=True)}
 
 
-def _score_task(task: tasks.Task, data: Scored, bootstrap: Bootstrap) -> TaskResult:
-    sample, classes = data.samples[task.name], data.classes.get(task.name)
-    scores = {}
+def _score_task(
+    task: tasks.Task, seeds: Sequence[Joined], bootstrap: Bootstrap
+) -> tuple[TaskResult, dict[str, np.ndarray]]:
+    samples, classes = [joined.samples[task.name] for joined in seeds], seeds[0].classes.get(task.name)
+    counts = bootstrap.all_and_counts(samples[0].runs)
+    scores, values = {}, {}
     for metric in metrics.metrics_of(task.kind):
-        value, low, high = (_defined(x) for x in metrics.estimate(metric, sample, bootstrap))
-        reason = _why_undefined(sample) if value is None else None
-        scores[metric.name] = Score(value=value, low=low, high=high, reason=reason)
-    return TaskResult(
+        by_seed = np.stack([metric.compute(sample, counts) for sample in samples])
+        values[metric.name] = bootstrap.over_seeds(by_seed)
+        why = next((_why_undefined(s) for s, v in zip(samples, by_seed[:, 0], strict=True) if not np.isfinite(v)), "")
+        score = score_of(values[metric.name], bootstrap, why)
+        if len(seeds) > 1:
+            spread = rounded(float(np.std(by_seed[:, 0], ddof=1)))
+            score = score.model_copy(update={"by_seed": [rounded(v) for v in by_seed[:, 0]], "spread": spread})
+        scores[metric.name] = score
+    confusion = None
+    if classes:
+        counts_by_seed = [count_confusion(sample, len(classes)) for sample in samples]
+        confusion = Confusion(classes=classes, counts=np.sum(counts_by_seed, axis=0).tolist())
+    result = TaskResult(
         kind=task.kind,
         main_metric=task.main_metric,
         unit=task.unit,
         scores=scores,
-        tau_ceiling=None if classes else _defined(tau_ceiling(sample.target)),
-        confusion=Confusion(classes=classes, counts=count_confusion(sample, len(classes))) if classes else None,
+        tau_ceiling=None if classes else rounded(tau_ceiling(samples[0].target)),
+        confusion=confusion,
     )
-
-
-def _defined(value: float) -> float | None:
-    """Ten significant digits: the rest depends on the machine's order of summation and would make results differ."""
-    return float(f"{value:.10g}") if math.isfinite(value) else None
+    return result, values
 
 
 def _why_undefined(sample: Sample) -> str:
@@ -162,3 +164,33 @@ def _why_undefined(sample: Sample) -> str:
     if len(np.unique(sample.prediction)) == 1:
         return "the predictions are constant"
     return "the value is not finite"
+
+
+def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
+    rate = hub.majority_rate(zoo, homes)
+    if rate is None:
+        reason = "the zoo's manifest does not say how many test images each class has"
+        return Collapsed(share=None, majority_rate=None, reason=reason)
+    # Accuracies may have been stored in single precision.
+    share = float((joined.labels["test_accuracy"] <= rate + 1e-6).mean())
+    return Collapsed(share=rounded(share), majority_rate=rounded(rate))
+
+
+def _references(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
+    """The predictions that the zoo carries of its test split; the split of later papers has other rows."""
+    found = []
+    for path, _ in hub.reference_files(zoo, homes) if protocol != NFN else ():
+        file = read_predictions(path)
+        joined = join(file, file.groups[0], protocol, homes)
+        scores = {name: _points(tasks.get(name), joined.samples[name]) for name in names if name in joined.samples}
+        found.append(Reference(name=path.stem, predictions_sha256=file.sha256, tasks=scores))
+    return found
+
+
+def _points(task: tasks.Task, sample: Sample) -> dict[str, Score]:
+    once = np.ones((1, sample.runs))
+    return {
+        metric.name: Score(value=value, reason=None if value is not None else _why_undefined(sample))
+        for metric in metrics.metrics_of(task.kind)
+        for value in [rounded(float(metric.compute(sample, once)[0]))]
+    }

@@ -25,7 +25,7 @@ from .manifest import FILE_NAME as MANIFEST_NAME
 from .manifest import ConfigManifest, FileEntry, read_manifest, sha256_of
 from .schema import LABELS
 from .splits import SPLITS
-from .zoos import Zoo, resolve
+from .zoos import SCALES, Zoo, resolve
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
 
@@ -91,6 +91,7 @@ class _Folder:
                 f"{self.zoo.hub_id!r}; build it: zoobench build {self.zoo.spec.id}"
                 + ("" if self.zoo.scale == "full" else f" --scale {self.zoo.scale}")
                 + f" (or point {DATA_VARIABLE} at the folder that holds it)"
+                + _other_scales(self.zoo)
             ) from error
 
     def config(self) -> ConfigManifest:
@@ -131,7 +132,8 @@ def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
         ZoobenchError: the zoo cannot be found, or its labels are not the ones that its manifest describes.
     """
     path, digest = _Folder(zoo, homes).checked(f"labels/{zoo.spec.config}/{split}.parquet")
-    return Labels(pq.read_table(path).to_pandas(), digest)
+    # Columns are given up one by one as they are converted, so that they are not in memory twice.
+    return Labels(pq.read_table(path).to_pandas(split_blocks=True, self_destruct=True), digest)
 
 
 def protocol_file(zoo: Zoo, name: str, homes: Sequence[Path] = ()) -> tuple[Path, str] | None:
@@ -145,6 +147,36 @@ def protocol_file(zoo: Zoo, name: str, homes: Sequence[Path] = ()) -> tuple[Path
     if not folder.config().has_file(path):
         return None
     return folder.checked(path)
+
+
+def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[tuple[Path, str]]:
+    """The reference predictions that a zoo carries (see ``references``), with their sha256, checked.
+
+    A local folder with the labels alone may lack them.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
+    """
+    folder = _Folder(zoo, homes)
+    prefix = f"references/{zoo.spec.config}/"
+    paths = [entry.path for entry in folder.config().files if entry.path.startswith(prefix)]
+    return [folder.checked(path) for path in paths if folder.local is None or (folder.local / path).is_file()]
+
+
+def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:
+    """The share of the test images that belong to their most frequent class.
+
+    Of an imported zoo it is that of the whole public test set. ``None`` if the zoo was built by a version that did not
+    count.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found.
+    """
+    config = _Folder(zoo, homes).config()
+    if config.images is None:
+        return zoo.spec.images.test_majority
+    counts = config.images.test_class_counts
+    return max(counts) / sum(counts) if counts else None
 
 
 def load_split(
@@ -223,6 +255,11 @@ def row_files(zoo: Zoo) -> list[Path]:
     """
     folder = _Folder(zoo)
     return [folder.file(entry.path) for split in SPLITS for entry in folder.row_entries(split)]
+
+
+def _other_scales(zoo: Zoo) -> str:
+    here = [other.id for scale in SCALES if (other := Zoo(zoo.spec, scale)).id in built_zoos()]
+    return f"; {', '.join(here)} is here, which is another zoo" if here else ""
 
 
 def built_zoos() -> list[str]:

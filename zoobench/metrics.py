@@ -21,13 +21,17 @@ REGRESSION, CLASSIFICATION = "regression", "classification"
 
 @dataclass(frozen=True)
 class Metric:
-    """A declared metric of tasks of one kind; ``version`` rises when its values change. NaN means undefined."""
+    """A declared metric of tasks of one kind; NaN means undefined.
+
+    ``version`` rises when its values change. ``has_unit``: in a unit of the task, so that no mean over tasks is taken.
+    """
 
     name: str
     label: str
     compute: Callable[[Sample, np.ndarray], np.ndarray]
     higher_is_better: bool
     kind: str = REGRESSION
+    has_unit: bool = False
     version: int = 1
 
 
@@ -60,8 +64,8 @@ def _mean(sample: Sample, counts: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 METRICS: tuple[Metric, ...] = (
     Metric("r2", "R²", r2, higher_is_better=True),
-    Metric("mse", "MSE", mse, higher_is_better=False),
-    Metric("mae", "MAE", mae, higher_is_better=False),
+    Metric("mse", "MSE", mse, higher_is_better=False, has_unit=True),
+    Metric("mae", "MAE", mae, higher_is_better=False, has_unit=True),
     Metric("kendall_tau", "τ-b", ranks.kendall_tau_b, higher_is_better=True),
     Metric("spearman", "ρ", ranks.spearman, higher_is_better=True),
     Metric("accuracy", "accuracy", classification.accuracy, higher_is_better=True, kind=CLASSIFICATION),
@@ -77,11 +81,6 @@ def metrics_of(kind: str) -> tuple[Metric, ...]:
 
 def estimate(metric: Metric, sample: Sample, bootstrap: Bootstrap) -> tuple[float, float, float]:
     """Value and interval (low, high) of a metric; NaN where undefined."""
-    value, *resamples = metric.compute(sample, bootstrap.all_and_counts(sample.runs)).tolist()
-    resampled = np.array(resamples)
-    resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(value) or not len(resampled):
-        return float(value), float("nan"), float("nan")
-    tail = (1 - bootstrap.level) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    return float(value), float(low), float(high)
+    value, *resampled = metric.compute(sample, bootstrap.all_and_counts(sample.runs)).tolist()
+    low, high = bootstrap.interval(np.array(resampled) if np.isfinite(value) else np.array([]))
+    return float(value), low, high

@@ -70,7 +70,7 @@ class Rows:
     """
 
     labels: pd.DataFrame
-    others: frozenset[str]
+    others: pd.Series
     sha256: str
 
 
@@ -96,8 +96,7 @@ def rows_of(name: str, zoo: Zoo, homes: Sequence[Path] = ()) -> Rows:
             f"protocol {name!r} ({_BY_NAME[name].description}) leaves no checkpoint of {zoo.id}; "
             f"it has: {', '.join(sensible(zoo, homes))}"
         )
-    others = frozenset(test.frame["example_id"]) - frozenset(chosen["example_id"])
-    return Rows(chosen.reset_index(drop=True), others, test.sha256)
+    return Rows(chosen.reset_index(drop=True), test.frame["example_id"].drop(chosen.index), test.sha256)
 
 
 def sensible(zoo: Zoo, homes: Sequence[Path] = ()) -> list[str]:
@@ -123,4 +122,4 @@ def _nfn(zoo: Zoo, homes: Sequence[Path]) -> Rows:
     listed = pq.read_table(path).to_pandas()
     everything = pd.concat([hub.load_labels(zoo, split, homes).frame for split in SPLITS]).set_index("example_id")
     ids = listed.loc[listed["split"] == "test", "example_id"]
-    return Rows(everything.loc[ids].reset_index(), frozenset(), sha256)
+    return Rows(everything.loc[ids].reset_index(), ids.iloc[:0], sha256)

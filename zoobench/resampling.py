@@ -44,6 +44,37 @@ class Bootstrap:
         """(resamples, runs) float64, read-only: how often each run is drawn."""
         return self.all_and_counts(runs)[1:]
 
+    def interval(self, resampled: np.ndarray) -> tuple[float, float]:
+        """Quantiles of a statistic over resamples (resamples,), of those where it is defined; NaN where it never is."""
+        defined = resampled[np.isfinite(resampled)]
+        if not len(defined):
+            return float("nan"), float("nan")
+        tail = (1 - self.level) / 2
+        low, high = np.quantile(defined, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def over_seeds(self, values: np.ndarray) -> np.ndarray:
+        """The mean over seeds of one method, resampling them together with the runs.
+
+        Seeds and runs are crossed: every seed predicts every run. A resample of S seeds deviates from their mean by a
+        variance that is (S - 1) / S of what S independent seeds have, so its deviation is scaled up.
+
+        Args:
+            values: (seeds, 1 + resamples), each seed's statistic on the runs and on their resamples.
+
+        Returns:
+            (1 + resamples,).
+        """
+        seeds = len(values)
+        mean: np.ndarray = values.mean(axis=0)
+        if seeds == 1:
+            return mean
+        rng = np.random.RandomState([self.seed, seeds])
+        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=values.shape[1] - 1) / seeds
+        deviation = np.einsum("bs,sb->b", drawn, values[:, 1:]) - mean[1:]
+        mean[1:] += np.sqrt(seeds / (seeds - 1)) * deviation
+        return mean
+
     def all_and_counts(self, runs: int) -> np.ndarray:
         """(1 + resamples, runs): every run once, then the resamples."""
         return _all_and_counts(self, runs)

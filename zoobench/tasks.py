@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,8 @@ class Task:
 
     def applies_to(self, spec: ZooSpec) -> bool:
         if self.role == "hyperparameter":
-            return self.column in spec.varies
+            # What may be 0 has no logarithm.
+            return self.column in spec.varies and not (self.transform == "log10" and 0 in _declared(spec, self.column))
         if self.role == "class outcome":
             return isinstance(spec.images, TetrisImages)
         return True
@@ -95,21 +97,36 @@ def tasks_of(spec: ZooSpec) -> tuple[Task, ...]:
     return tuple(task for task in ALL if task.applies_to(spec))
 
 
+def known_tasks(spec: ZooSpec, labels: pd.DataFrame) -> list[Task]:
+    """Those of ``tasks_of`` whose target every row has: an imported zoo may lack a column, or have zeros."""
+
+    def known(task: Task) -> bool:
+        column = labels[task.column]
+        return bool(column.notna().all() and (task.transform != "log10" or (column > 0).all()))
+
+    return [task for task in tasks_of(spec) if known(task)]
+
+
 def classes_of(task: Task, spec: ZooSpec, labels: pd.DataFrame) -> list[str]:
     """The classes of a classification task on a zoo, sorted: those that the zoo declares, and those of its labels.
 
     An imported zoo may have classes that are not declared; a small split may lack some that are.
     """
-    declared: set[str] = set()
+    return sorted(_declared(spec, task.column) | set(labels[task.column].dropna().unique()))
+
+
+def _declared(spec: ZooSpec, column: str) -> set[Any]:
+    """The values that a hyperparameter is chosen from, at any scale."""
+    found: set[Any] = set()
     for _, scale in spec.scales:
         match scale.recipe:
             case Grid(axes=axes):
-                declared |= {str(value) for name, values in axes if name == task.column for value in values}
+                found |= {value for name, values in axes if name == column for value in values}
             case RandomSearch(ranges=ranges):
                 for name, values in ranges:
-                    if name == task.column and isinstance(values, Choice):
-                        declared |= {str(value) for value in values.values}
-    return sorted(declared | set(labels[task.column].dropna().unique()))
+                    if name == column and isinstance(values, Choice):
+                        found |= set(values.values)
+    return found
 
 
 def get(name: str) -> Task:

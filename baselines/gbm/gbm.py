@@ -24,6 +24,7 @@ class GBMPredictor:
         learning_rate: shrinkage per tree.
         num_leaves: leaves per tree.
         max_trees: upper limit on trees per task.
+        subsample: share of the rows that each tree sees; below 1 the seed matters.
         patience: trees without a better validation MSE before stopping.
 
     Attributes:
@@ -37,6 +38,7 @@ class GBMPredictor:
         learning_rate: float = 0.1,
         num_leaves: int = 31,
         max_trees: int = 300,
+        subsample: float = 1.0,
         patience: int = 20,
     ) -> None:
         self.features = features
@@ -44,6 +46,7 @@ class GBMPredictor:
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
         self.max_trees = max_trees
+        self.subsample = subsample
         self.patience = patience
 
     def fit(self, train: Examples, validation: Examples) -> GBMPredictor:
@@ -56,6 +59,8 @@ class GBMPredictor:
                 n_estimators=self.max_trees,
                 learning_rate=self.learning_rate,
                 num_leaves=self.num_leaves,
+                subsample=self.subsample,
+                subsample_freq=1,
                 random_state=self.seed,
                 deterministic=True,
                 force_row_wise=True,

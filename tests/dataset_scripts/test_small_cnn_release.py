@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import DatasetCard
 from scipy.stats import kendalltau
 
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 from zoobench.layout import layout_of
 from zoobench.manifest import read_manifest
 from zoobench.nets import module

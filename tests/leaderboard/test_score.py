@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zoobench.evaluate import evaluate
+from zoobench.harness import evaluate
 
 REPOSITORY_BOARD = Path(__file__).resolve().parents[2] / "leaderboard"
 
@@ -47,7 +47,7 @@ def _yaml(text):
 
 
 BAD = {
-    "one wrong id": (_wrong_id, "1 example ids of tetris-zoo-tiny/seed are not in the test split: seed-0000/001"),
+    "one wrong id": (_wrong_id, "1 example id of tetris-zoo-tiny/seed is not in the test split: seed-0000/001"),
     "no yaml": (lambda f: (f / "submission.yaml").unlink(), "submission 'linear-w' has no submission.yaml"),
     "a field too many": (
         _yaml("method: a\nauthors: b\ndescription: c\nscore: 1\n"),
@@ -65,7 +65,7 @@ BAD = {
         lambda f: (f / "tetris-zoo-tiny" / "again.parquet").write_bytes(
             (f / "tetris-zoo-tiny" / "seed.parquet").read_bytes()
         ),
-        "predicts tetris-zoo-tiny/seed in two files",
+        "both predict accuracy of tetris-zoo-tiny/seed",
     ),
 }
 
