@@ -117,6 +117,16 @@ def test_a_file_that_is_not_parquet(zoobench, tmp_path, tiny):
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("preds.parquet", "is not a parquet file"), ("preds.csv", "is not a readable CSV file")]
+)
+def test_an_empty_file(zoobench, tmp_path, name, message):
+    (tmp_path / name).write_bytes(b"")
+    outcome = zoobench("evaluate", "--predictions", tmp_path / name)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
+
+
 def test_a_column_that_is_there_twice(zoobench, tmp_path, good):
     path = tmp_path / "preds.parquet"
     table = pa.Table.from_pandas(good)

@@ -47,14 +47,15 @@ def test_a_matrix_shows_its_numbers(frame, tiny_hyp):
     axes = heat_map(matrix).axes[0]
     tau = matrix.scores[0][0].value
     assert [text.get_text() for text in axes.texts] == [f"{tau:.2f}", f"{-tau:.2f}"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == [tiny_hyp.id, "tetris-zoo-tiny/seed"]
+    names = [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
+    assert names == [tiny_hyp.id, "tetris-zoo-tiny/seed"]
     file = read_predictions(frame)
     joined = join(file, file.groups[0], "all")
     cells = {(part.trained_on, part.zoo): (part, joined) for part in result.results}
-    assert [panel.get_title() for panel in transfer(matrix, cells).axes] == [
-        f"{origin} → {tiny_hyp.id}: τ-b {value:.3f}"
-        for origin, value in ((tiny_hyp.id, tau), ("tetris-zoo-tiny/seed", -tau))
-    ]
+    panels = transfer(matrix, cells).axes
+    assert [panel.get_title() for panel in panels] == [f"τ-b {tau:.3f}", f"τ-b {-tau:.3f}"]
+    assert panels[1].get_ylabel().startswith("trained on tetris-zoo-tiny/seed")
+    assert panels[1].get_xlabel().endswith(f"tested on {tiny_hyp.id}")
 
 
 def test_evaluate_draws_them_all(frame, tmp_path, zoobench):

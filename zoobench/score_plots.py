@@ -78,12 +78,12 @@ def heat_map(matrix: Matrix) -> Figure:
     """The matrix as numbers on colours; rows are what was trained on."""
     label = metrics.BY_NAME[matrix.metric].label
     values = np.array([[np.nan if s is None or s.value is None else s.value for s in row] for row in matrix.scores])
-    size = (1.2 + 1.3 * len(matrix.zoos) + 1.5, 1.2 + 0.6 * len(matrix.trained_on) + 0.8)
+    size = (3.5 + 1.3 * len(matrix.zoos), 1.6 + 0.8 * len(matrix.trained_on))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(values, vmin=min(0.0, np.nanmin(values)) if np.isfinite(values).any() else 0, vmax=1)
-    axes.set_xticks(range(len(matrix.zoos)), matrix.zoos, rotation=30, ha="right", fontsize="small")
-    axes.set_yticks(range(len(matrix.trained_on)), matrix.trained_on, fontsize="small")
+    for set_ticks, names in ((axes.set_xticks, matrix.zoos), (axes.set_yticks, matrix.trained_on)):
+        set_ticks(range(len(names)), [name.replace("/", "/\n") for name in names], fontsize="small")
     axes.set(xlabel="tested on", ylabel="trained on")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
@@ -97,21 +97,22 @@ def transfer(matrix: Matrix, cells: dict[tuple[str, str], tuple[ZooResult, Joine
     """Predictions over targets for every pair of the matrix, with its tau (Figure 6 of Unterthiner 2020)."""
     rows, columns = len(matrix.trained_on), len(matrix.zoos)
     figure = Figure(figsize=(_SIDE * columns, _SIDE * rows), layout="constrained")
-    figure.suptitle(f"{matrix.task}, protocol {matrix.protocol}", fontsize="medium")
+    label = metrics.BY_NAME[matrix.metric].label
+    figure.suptitle(f"{matrix.task}, protocol {matrix.protocol}, and its {label}", fontsize="medium")
     panels = figure.subplots(rows, columns, squeeze=False)
-    for i, trained_on in enumerate(matrix.trained_on):
-        for j, zoo in enumerate(matrix.zoos):
-            score, panel = matrix.scores[i][j], panels[i][j]
-            if score is None:
-                panel.axis("off")
-                continue
-            part, joined = cells[trained_on, zoo]
-            if part.tasks[matrix.task].confusion:
-                _confusion(panel, part.tasks[matrix.task])
-            else:
-                _scatter(panel, matrix.task, joined, part.tasks[matrix.task])
-            label = metrics.BY_NAME[matrix.metric].label
-            panel.set_title(f"{trained_on} → {zoo}: {label} {_value(score.value)}", fontsize="x-small")
+    for (i, j), panel in np.ndenumerate(panels):
+        trained_on, zoo, score = matrix.trained_on[i], matrix.zoos[j], matrix.scores[i][j]
+        if score is None:
+            panel.axis("off")
+            continue
+        part, joined = cells[trained_on, zoo]
+        if part.tasks[matrix.task].confusion:
+            _confusion(panel, part.tasks[matrix.task])
+        else:
+            _scatter(panel, matrix.task, joined, part.tasks[matrix.task])
+        panel.set_title(f"{label} {_value(score.value)}", fontsize="small")
+        panel.set_xlabel(f"true\ntested on {zoo}" if i == rows - 1 else "true", fontsize="x-small")
+        panel.set_ylabel(f"trained on {trained_on}\npredicted" if j == 0 else "predicted", fontsize="x-small")
     return figure
 
 

@@ -19,7 +19,7 @@ from .zoos.spec import ZooSpec
 def console() -> Console:
     """Standard output: as wide as the terminal, or wide enough for every table where there is none."""
     output = Console()
-    return output if output.is_terminal else Console(width=200)
+    return output if output.is_terminal else Console(width=240)
 
 
 def result_tables(result: Result) -> list[Table]:
@@ -89,14 +89,17 @@ def _changes_table(result: ZooResult) -> Table:
     names = list(dict.fromkeys(task for change in result.perturbed for task in change.changes))
     table = Table(
         box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
         title=f"{result.zoo}, protocol {result.stamp.protocol}: mean absolute change of the predictions",
         caption="share of networks whose class changes, where a class is predicted; intervals as above",
     )
     for column in ("perturbation", "function", "networks", *names):
-        table.add_column(column, justify="left" if column in ("perturbation", "function") else "right")
+        first = column in ("perturbation", "function")
+        table.add_column(column.replace("_", "\n"), justify="left" if first else "right", no_wrap=first)
     ordered = sorted(result.perturbed, key=lambda change: -(change.changes[names[0]].value or 0))
     for change in sorted(ordered, key=lambda change: not change.preserves):
-        texts = [str(change.changes[name]) if name in change.changes else "–" for name in names]
+        texts = [_score_text(change.changes[name]) if name in change.changes else "–" for name in names]
         table.add_row(change.perturbation, "preserved" if change.preserves else "broken", f"{change.rows:,}", *texts)
     return table
 
