@@ -118,6 +118,12 @@ def test_seeds_that_predict_different_things_are_refused(write):
         evaluate(paths)
 
 
+def test_one_seed_twice_is_refused(write):
+    path = write("p-seed1.parquet")
+    with pytest.raises(ZoobenchError, match=r"p-seed1.parquet and .*p-seed1.parquet are both seed 1; keep one"):
+        evaluate([path, path])
+
+
 def test_the_shell_may_expand_the_names(write, zoobench):
     """``--predictions preds-seed*.parquet`` arrives as an option and two more arguments."""
     paths = [write(f"preds-seed{seed}.parquet", noise=seed) for seed in (1, 2, 3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ def methods(files: Sequence[Predictions]) -> list[Method]:
     for members in families.values():
         members.sort(key=lambda member: member[0])
         seeds, of_seed = zip(*members, strict=True)
+        for (seed, one), (other, two) in itertools.pairwise(members):
+            if seed == other:
+                raise ZoobenchError(f"{one.source} and {two.source} are both seed {seed}; keep one")
         _check_alike(of_seed)
         made.append(Method(of_seed, seeds if len(seeds) > 1 else None))
     _check_apart(made)
