@@ -1,4 +1,5 @@
 import importlib.metadata
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,20 +8,34 @@ import pytest
 
 from zoobench import hub, predictor
 from zoobench.errors import ZoobenchError
+from zoobench.examples import examples, hyperparameters, learnable
 from zoobench.harness import evaluate
-from zoobench.run import examples, run
+from zoobench.run import Selection, run
 from zoobench.tasks import tasks_of
+from zoobench.zoos import resolve
 
 TASKS = ["accuracy", "generalization_gap", "epoch", "f1_class_0", "f1_class_1", "f1_class_2", "f1_class_3"]
 
 
-def test_a_predictor_never_sees_what_it_must_predict(tiny):
-    test = hub.load_split(tiny, "test")
-    seen = examples(test, with_targets=False)
-    assert list(seen.targets.columns) == []
-    assert set(vars(seen)) == {"weights", "layout", "runs", "targets", "bounds"}
-    train = examples(hub.load_split(tiny, "train"), with_targets=True)
-    assert list(train.targets.columns) == TASKS == [task.name for task in tasks_of(tiny.spec)]
+def test_a_predictor_never_sees_what_it_must_predict(tiny_hyp):
+    """Not in the test split, and no hyperparameters unless it uses them; then it is not asked for them."""
+    train, test = hub.load_split(tiny_hyp, "train"), hub.load_split(tiny_hyp, "test")
+    seen = examples(test)
+    assert (list(seen.targets.columns), list(seen.hyperparameters.columns)) == ([], [])
+    assert set(vars(seen)) == {"weights", "layout", "runs", "targets", "bounds", "classes", "folds", "hyperparameters"}
+    every = [task.name for task in tasks_of(tiny_hyp.spec)]
+    assert [task.name for task in learnable(train, None, False)] == every
+    varied = ["epoch", "learning_rate", "log10_learning_rate", "activation", "init"]
+    assert [task.name for task in learnable(train, None, True)] == [name for name in every if name not in varied]
+
+
+def test_hyperparameters_are_numbers_by_name(tiny_hyp):
+    labels = hub.load_labels(tiny_hyp, "train").frame
+    known = hyperparameters(tiny_hyp.spec, labels)
+    assert known["learning_rate"].tolist() == pytest.approx(np.log10(labels["learning_rate"]).tolist())
+    assert known["activation=relu"].tolist() == (labels["activation"] == "relu").astype(float).tolist()
+    assert known[[name for name in known if name.startswith("init=")]].sum(axis=1).eq(1).all()
+    assert known["epoch"].tolist() == labels["epoch"].tolist()
 
 
 @pytest.mark.parametrize("baseline", ["linear", "gbm"])
@@ -83,9 +98,8 @@ def outside_packages(monkeypatch):
 def test_a_column_that_an_import_does_not_have_is_no_task(tiny):
     split = hub.load_split(tiny, "train")
     without = replace(split, labels=split.labels.assign(epoch=None))
-    assert set(examples(split, with_targets=True).targets) - set(examples(without, with_targets=True).targets) == {
-        "epoch"
-    }
+    all_tasks, fewer = ([task.name for task in learnable(s, None, False)] for s in (split, without))
+    assert set(all_tasks) - set(fewer) == {"epoch"}
 
 
 def test_any_package_can_add_a_predictor(outside_packages, zoobench, tiny, tmp_path):
@@ -111,7 +125,7 @@ def test_any_package_can_add_a_predictor(outside_packages, zoobench, tiny, tmp_p
         (["run", "linear", "--param", "link=probit"], "unknown link 'probit'; choose from: identity, logit"),
         (["run", "heavy"], "baseline 'heavy' needs no_such_library: pip install"),
         (["run", "forgetful"], "baseline 'forgetful' predicted 18 rows and lacks tasks ['epoch']"),
-        (["run", "broken"], "baseline 'broken' predicted NaN or infinite values for epoch"),
+        (["run", "broken"], "baseline 'broken' predicted NaN or infinite values, or unknown classes, for epoch"),
     ],
 )
 def test_what_is_wrong_is_one_line(outside_packages, zoobench, tiny, tmp_path, arguments, message):
@@ -133,3 +147,56 @@ def test_an_unwritable_place_is_named(zoobench, tiny, tmp_path):
 def test_baselines_are_listed_for_a_wrong_name(outside_packages):
     with pytest.raises(ZoobenchError, match="choose from: broken, forgetful, gbm, heavy, linear, mean"):
         predictor.create("xyz", {})
+
+
+@pytest.mark.parametrize("baseline", ["linear", "gbm"])
+def test_classes_are_predicted_by_name(tiny_hyp, tmp_path, baseline):
+    run(baseline, tiny_hyp, {"features": "W"}, tmp_path / "p.parquet")
+    (result,) = evaluate(tmp_path / "p.parquet").results
+    assert [name for name, task in result.tasks.items() if task.kind == "classification"] == ["activation", "init"]
+    assert set(result.tasks) == {task.name for task in tasks_of(tiny_hyp.spec)}
+
+
+@pytest.mark.parametrize("baseline", ["linear", "gbm"])
+def test_hyperparameters_predict_outcomes_only(tiny_hyp, tmp_path, baseline):
+    frame = run(baseline, tiny_hyp, {"features": "lambda+stats"}, tmp_path / "p.parquet")
+    outcomes = ["accuracy", "generalization_gap", "f1_class_0", "f1_class_1", "f1_class_2", "f1_class_3"]
+    assert list(frame.columns) == ["zoo", "example_id", *outcomes]
+
+
+def test_single_tasks_can_be_asked_for(tiny, tmp_path):
+    assert list(run("linear", tiny, {}, tmp_path / "p.parquet", only=["epoch"]).columns)[2:] == ["epoch"]
+    with pytest.raises(ZoobenchError, match=r"task 'dropout' cannot be learned here; .* has: accuracy, "):
+        run("linear", tiny, {}, tmp_path / "p.parquet", only=["epoch", "dropout"])
+    with pytest.raises(ZoobenchError, match="unknown task 'epochs'; did you mean 'epoch'"):
+        run("linear", tiny, {}, tmp_path / "p.parquet", only=["epochs"])
+
+
+def test_a_search_is_written_beside_the_predictions_and_is_what_they_were_made_with(tiny, tmp_path, zoobench):
+    what = ("--zoo", tiny.id, "--features", "stats", "--task", "accuracy", "--task", "epoch", "--param", "max_trees=20")
+    how = ("--trials", 3, "--storage", tmp_path / "t.db", "--out", tmp_path / "s.parquet")
+    searched = zoobench("run", "gbm", *what, *how)
+    assert searched.code == 0, searched.err
+    record = json.loads((tmp_path / "s-chosen.json").read_text())
+    assert (record["baseline"], record["zoo"], record["trials"]) == ("gbm", tiny.id, 3)
+    predicted = pd.read_parquet(tmp_path / "s.parquet")
+    for task in ("accuracy", "epoch"):
+        chosen = {name: str(value) for name, value in record["chosen"][task]["parameters"].items()}
+        again = run("gbm", tiny, {"features": "stats", "max_trees": "20"} | chosen, tmp_path / "a.parquet", only=[task])
+        assert predicted[task].tolist() == again[task].tolist()
+    assert "max_trees" not in record["chosen"]["epoch"]["parameters"]
+
+
+def test_searching_twice_gives_the_same_file(tiny, tmp_path):
+    for name in ("one", "two"):
+        selection = Selection(2, tmp_path / f"{name}.db")
+        run("gbm", tiny, {"max_trees": "10", "seed": "1"}, tmp_path / name, only=["accuracy"], selection=selection)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert (tmp_path / "one-chosen.json").read_bytes() == (tmp_path / "two-chosen.json").read_bytes()
+
+
+def test_predictions_of_other_zoos_name_the_one_trained_on(tiny_hyp, tmp_path):
+    frame = run("linear", tiny_hyp, {}, tmp_path / "p.parquet", on=[tiny_hyp])
+    assert set(frame["trained_on"]) == {tiny_hyp.id}
+    with pytest.raises(ZoobenchError, match="zoo 'mnist-zoo-tiny/seed' is neither in"):
+        run("linear", tiny_hyp, {}, tmp_path / "p.parquet", on=[tiny_hyp, resolve("mnist-zoo-tiny/seed")])

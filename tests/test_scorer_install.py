@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -23,7 +24,10 @@ def clean(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scorer")
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    command = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", ROOT]
+    # pip builds where the sources are: in a copy, so that nothing is left behind and nothing stale is packed.
+    source = folder / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
+    command = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return python
@@ -60,6 +64,11 @@ def test_it_scores_as_the_whole_package_does(run, predictions, tmp_path):
     assert done.returncode == 0, done.stderr
     scored = json.loads((tmp_path / "result.json").read_text())
     assert scored == json.loads(evaluate(predictions).to_json())
+
+
+def test_the_modules_for_the_evaluate_library_are_there(run):
+    code = "import os, zoobench.evaluate_modules as m; print(*sorted(os.listdir(m.folder())))"
+    assert "zoobench_accuracy zoobench_kendall_tau zoobench_macro_f1" in run("-c", code).stdout
 
 
 def test_it_compares_and_perturbs_too(run, predictions, tiny):

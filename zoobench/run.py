@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +13,22 @@ import pandas as pd
 
 from . import hub, predictor, tasks
 from .errors import ZoobenchError
+from .examples import examples, learnable
 from .hub import ZooSplit
-from .metrics import REGRESSION
+from .manifest import write_atomically
 from .perturb import PerturbedZoo, read_perturbed
 from .predictions import write_predictions
+from .predictor import Examples
+from .search import search
 from .zoos import Zoo, resolve
 
 
-def examples(split: ZooSplit, with_targets: bool) -> predictor.Examples:
-    """What a predictor may see of a split; test targets never leave this function.
+@dataclass(frozen=True)
+class Selection:
+    """How a predictor's parameters are chosen: by so many trials, kept in ``storage`` (see ``search``)."""
 
-    An imported zoo may lack a column that its spec varies: that task is left out, and so is classification, which no
-    baseline knows yet.
-    """
-    known = tasks.known_tasks(split.zoo.spec, split.labels) if with_targets else []
-    sensible = [task for task in known if task.kind == REGRESSION]
-    return predictor.Examples(
-        weights=split.weights,
-        layout=split.layout,
-        runs=split.labels["run_id"].to_numpy(),
-        targets=pd.DataFrame({task.name: task.target(split.labels) for task in sensible}, index=split.labels.index),
-        bounds={task.name: task.bounds for task in sensible if task.bounds},
-    )
+    trials: int
+    storage: Path | None = None
 
 
 def run(
@@ -42,6 +39,8 @@ def run(
     on_step: Callable[[str], None] = lambda step: None,
     on: Sequence[Zoo] = (),
     perturbed: Path | None = None,
+    only: Sequence[str] | None = None,
+    selection: Selection | None = None,
 ) -> pd.DataFrame:
     """Fit a predictor on a zoo and write its predictions of test splits.
 
@@ -54,50 +53,120 @@ def run(
         on: whose test splits to predict, of the same network; default ``zoo``. Of several, the tasks that all have.
         perturbed: a folder of perturbed copies of one of those splits (see ``perturb``); their predictions go to
             ``<out>-perturbed.parquet``.
+        only: names of the tasks to learn; default all that make sense.
+        selection: choose parameters, task by task, from the predictor's own ranges; what was chosen goes to
+            ``<out>-chosen.json``.
 
     Returns:
         the predictions frame, as written.
 
     Raises:
-        ZoobenchError: unknown predictor, parameter or zoo; a zoo of other networks; a predictor that misses a task or
-            predicts non-numbers.
+        ZoobenchError: unknown predictor, parameter, task or zoo; a zoo of other networks; a predictor that misses a
+            task or predicts non-numbers.
     """
     chosen = predictor.create(name, parameters)
+    sees = bool(getattr(chosen, "uses_hyperparameters", False))
     copies = read_perturbed(perturbed) if perturbed else None
     targets = list(on) or [zoo]
     if copies:
         _check_copies(copies, targets)
     on_step("loading")
     train, validation = (hub.load_split(zoo, split) for split in ("train", "validation"))
-    tests = [_same_network(train, hub.load_split(target, "test")) for target in targets]
+    tests = {target.id: _same_network(train, hub.load_split(target, "test")) for target in targets}
+    learned = _learned(train, list(tests.values()), only, sees)
+    seen, judge = (examples(split, learned, sees) for split in (train, validation))
     on_step("fitting")
-    seen = examples(train, with_targets=True)
-    fitted = chosen.fit(seen, examples(validation, with_targets=True))
+    fitted = _fit(name, parameters, seen, judge, zoo, out, on_step, selection)
     on_step("predicting")
-    everywhere = [{task.name for task in tasks.known_tasks(test.zoo.spec, test.labels)} for test in tests]
-    names = [task for task in seen.targets.columns if all(task in known for known in everywhere)]
 
-    def predict(zoo_of: Zoo, ids: np.ndarray, test: predictor.Examples) -> pd.DataFrame:
-        predicted = fitted.predict(test)
-        _check(name, predicted, names, len(ids))
+    def predict(zoo_of: Zoo, ids: np.ndarray, test: Examples) -> pd.DataFrame:
+        predicted = pd.concat([part.predict(test).filter(part_tasks) for part_tasks, part in fitted], axis=1)
+        _check(name, predicted, seen, len(ids))
         frame = pd.DataFrame({"zoo": zoo_of.id, "example_id": ids})
         if on:
             frame["trained_on"] = zoo.id
-        return frame.assign(**{task: predicted[task].to_numpy(dtype=np.float32) for task in names})
+        for task in seen.targets.columns:
+            values = predicted[task].to_numpy()
+            frame[task] = values if task in seen.classes else values.astype(np.float32)
+        return frame
 
-    frame = pd.concat(
-        [predict(t.zoo, t.labels["example_id"].to_numpy(), examples(t, with_targets=False)) for t in tests]
-    )
-    write_predictions(frame, out)
+    frames = [
+        predict(test.zoo, test.labels["example_id"].to_numpy(), examples(test, (), sees)) for test in tests.values()
+    ]
+    write_predictions(pd.concat(frames), out)
     if copies:
         parts = []
+        labels = tests[copies.manifest.zoo].labels.set_index("example_id")
         for copy in copies:
             on_step(copy.name)
-            runs = np.array([example.rpartition("/")[0] for example in copy.example_ids])
-            rows = predictor.Examples(copy.weights, train.layout, runs, pd.DataFrame(index=range(len(runs))), {})
-            parts.append(predict(resolve(copies.manifest.zoo), copy.example_ids, rows).assign(perturbation=copy.name))
+            original = ZooSplit(zoo, "test", train.layout, copy.weights, labels.loc[copy.example_ids].reset_index())
+            found = predict(resolve(copies.manifest.zoo), copy.example_ids, examples(original, (), sees))
+            parts.append(found.assign(perturbation=copy.name))
         write_predictions(pd.concat(parts), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
-    return frame
+    return pd.concat(frames)
+
+
+def _learned(
+    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool
+) -> list[tasks.Task]:
+    for task in only or ():
+        tasks.get(task)
+    everywhere = [{task.name for task in tasks.known_tasks(test.zoo.spec, test.labels)} for test in tests]
+    found = [
+        task for task in learnable(train, only, from_hyperparameters) if all(task.name in known for known in everywhere)
+    ]
+    missing = [task for task in only or () if task not in {one.name for one in found}]
+    if missing or not found:
+        all_found = learnable(train, None, from_hyperparameters)
+        raise ZoobenchError(
+            f"task {missing[0]!r} cannot be learned here; {train.zoo.id} has: {', '.join(t.name for t in all_found)}"
+            if missing
+            else f"{train.zoo.id} has no task that {', '.join(test.zoo.id for test in tests)} have, too"
+        )
+    return found
+
+
+def _fit(
+    name: str,
+    parameters: Mapping[str, str],
+    train: Examples,
+    validation: Examples,
+    zoo: Zoo,
+    out: Path,
+    on_step: Callable[[str], None],
+    selection: Selection | None,
+) -> list[tuple[list[str], predictor.Predictor]]:
+    """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
+    if selection is None:
+        return [(list(train.targets.columns), predictor.create(name, parameters).fit(train, validation))]
+    space = predictor.space(name, parameters)
+    seed = int(parameters.get("seed", "0"))
+    chosen = search(
+        lambda drawn: predictor.create(name, parameters, drawn),
+        {key: values for key, values in space.items() if key not in parameters},
+        train,
+        validation,
+        selection.trials,
+        seed,
+        selection.storage,
+        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train').sha256}",
+        on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
+    )
+    record = {
+        "baseline": name,
+        "zoo": zoo.id,
+        "parameters": dict(parameters),
+        "trials": selection.trials,
+        "chosen": {task: dataclasses.asdict(found) for task, found in chosen.items()},
+    }
+    write_atomically(out.with_name(f"{out.stem}-chosen.json"), (json.dumps(record, indent=1) + "\n").encode())
+    on_step("fitting")
+    fitted = []
+    for trial in sorted({found.trial for found in chosen.values()}):
+        names = [task for task, found in chosen.items() if found.trial == trial]
+        part = predictor.create(name, parameters, chosen[names[0]].parameters)
+        fitted.append((names, part.fit(train.only(names), validation.only(names))))
+    return fitted
 
 
 def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
@@ -117,14 +186,24 @@ def _same_network(train: ZooSplit, test: ZooSplit) -> ZooSplit:
     return test
 
 
-def _check(name: str, predicted: pd.DataFrame, wanted: list[str], rows: int) -> None:
+def _check(name: str, predicted: pd.DataFrame, seen: Examples, rows: int) -> None:
+    wanted = list(seen.targets.columns)
     missing = [task for task in wanted if task not in predicted.columns]
     if missing or len(predicted) != rows:
         raise ZoobenchError(
             f"baseline {name!r} predicted {len(predicted):,} rows and lacks tasks {missing}; "
             f"expected {rows:,} rows of {', '.join(wanted)}"
         )
-    finite = np.isfinite(predicted[wanted].to_numpy(dtype=np.float64)).all(axis=0)
-    if not finite.all():
-        bad = [task for task, ok in zip(wanted, finite, strict=True) if not ok]
-        raise ZoobenchError(f"baseline {name!r} predicted NaN or infinite values for {', '.join(bad)}")
+    bad = [
+        task
+        for task in wanted
+        if not (
+            predicted[task].isin(seen.classes[task])
+            if task in seen.classes
+            else np.isfinite(predicted[task].to_numpy(dtype=np.float64))
+        ).all()
+    ]
+    if bad:
+        raise ZoobenchError(
+            f"baseline {name!r} predicted NaN or infinite values, or unknown classes, for {', '.join(bad)}"
+        )

@@ -1,34 +1,48 @@
-"""LightGBM regressors, one per task, as in Unterthiner 2020, sec. 4.2.
+"""Gradient-boosted decision trees: LightGBM, one model per task, stopped early on the validation split.
 
-Fixed parameters inside the paper's search ranges (appendix A.4) where it gives one; the number of trees is chosen by
-early stopping on the validation split.
+The GBM of Unterthiner 2020, appendix A.3, with the ranges of appendix A.4 to search (``zoobench run gbm --trials``).
+Classes are predicted by the same trees with a softmax.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import lightgbm as lgb
+import numpy as np
 import pandas as pd
 
-from zoobench.features import extract
+from zoobench.features import extract, uses_hyperparameters
 from zoobench.predictor import Examples
+from zoobench.search import Distribution
+from zoobench.zoos.spec import Choice, LogUniform, Uniform
+
+# Above so many features the paper samples few of them for each tree.
+_HIGH_DIMENSIONAL = ("W", "W2", "W3")
 
 
 class GBMPredictor:
-    """Gradient boosting with early stopping.
+    """LightGBM on a feature set.
 
     Args:
-        features: feature set, a key of ``zoobench.features.EXTRACTORS``.
+        features: feature set, a name of ``zoobench.features``.
         seed: LightGBM's seed; with the same seed the predictions are the same.
         learning_rate: shrinkage per tree.
         num_leaves: leaves per tree.
-        max_trees: upper limit on trees per task.
+        max_depth: levels per tree; 0 for no limit.
+        max_bin: values that a feature is rounded to.
+        min_child_weight: least sum of Hessians in a leaf.
+        reg_lambda: L2 penalty on leaves.
+        reg_alpha: L1 penalty on leaves.
         subsample: share of the rows that each tree sees; below 1 the seed matters.
-        patience: trees without a better validation MSE before stopping.
+        colsample_bytree: share of the features that each tree sees; below 1 the seed matters.
+        max_trees: upper limit on trees per task.
+        patience: trees without a better validation loss before stopping.
 
     Attributes:
-        models_: task -> fitted ``LGBMRegressor``.
+        models_: task -> fitted ``LGBMRegressor``, or ``LGBMClassifier`` of class numbers.
+        names_: classification task -> the classes by number.
     """
 
     def __init__(
@@ -37,41 +51,88 @@ class GBMPredictor:
         seed: int = 0,
         learning_rate: float = 0.1,
         num_leaves: int = 31,
-        max_trees: int = 300,
+        max_depth: int = 0,
+        max_bin: int = 255,
+        min_child_weight: float = 1e-3,
+        reg_lambda: float = 0.0,
+        reg_alpha: float = 0.0,
         subsample: float = 1.0,
+        colsample_bytree: float = 1.0,
+        max_trees: int = 300,
         patience: int = 20,
     ) -> None:
         self.features = features
         self.seed = seed
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
-        self.max_trees = max_trees
+        self.max_depth = max_depth
+        self.max_bin = max_bin
+        self.min_child_weight = min_child_weight
+        self.reg_lambda = reg_lambda
+        self.reg_alpha = reg_alpha
         self.subsample = subsample
+        self.colsample_bytree = colsample_bytree
+        self.max_trees = max_trees
         self.patience = patience
+
+    @property
+    def uses_hyperparameters(self) -> bool:
+        return uses_hyperparameters(self.features)
+
+    def space(self) -> Mapping[str, Distribution]:
+        """The ranges of Unterthiner 2020, appendix A.4.
+
+        The upper end of ``num_leaves`` and the lower ends of the learning rate and of ``colsample_bytree`` cannot be
+        made out in the text at hand; 1,000, 0.01 and 0.01 are our reading.
+        """
+        wide = any(part in _HIGH_DIMENSIONAL for part in self.features.split("+"))
+        return {
+            "num_leaves": Uniform(20, 1000),
+            "max_depth": Uniform(5, 15),
+            "learning_rate": LogUniform(0.01, 0.1),
+            "max_bin": Choice((63, 127, 255)),
+            "min_child_weight": Choice((1.0, 2.0, 3.0, 4.0, 5.0)),
+            "reg_lambda": Uniform(1e-3, 100.0),
+            "reg_alpha": Uniform(1e-6, 5.0),
+            "subsample": Choice(tuple(k / 10 for k in range(1, 11))),
+            "colsample_bytree": LogUniform(0.01, 0.1) if wide else Uniform(0.7, 1.0),
+        }
 
     def fit(self, train: Examples, validation: Examples) -> GBMPredictor:
         """Fit every column of ``train.targets``."""
-        x = extract(self.features, train.weights, train.layout)
-        x_validation = extract(self.features, validation.weights, validation.layout)
-        self.models_: dict[str, lgb.LGBMRegressor] = {}
+        x, x_validation = self._features(train), self._features(validation)
+        self.models_: dict[str, lgb.LGBMModel] = {}
+        self.names_: dict[str, np.ndarray] = {}
         for task in train.targets.columns:
-            model = lgb.LGBMRegressor(
+            model = (lgb.LGBMClassifier if task in train.classes else lgb.LGBMRegressor)(
                 n_estimators=self.max_trees,
                 learning_rate=self.learning_rate,
                 num_leaves=self.num_leaves,
+                max_depth=self.max_depth or -1,
+                max_bin=self.max_bin,
+                min_child_weight=self.min_child_weight,
+                reg_lambda=self.reg_lambda,
+                reg_alpha=self.reg_alpha,
                 subsample=self.subsample,
                 subsample_freq=1,
+                colsample_bytree=self.colsample_bytree,
                 random_state=self.seed,
                 deterministic=True,
                 force_row_wise=True,
                 n_jobs=os.cpu_count(),
                 verbosity=-1,
             )
+            target, judge = train.targets[task].to_numpy(), validation.targets[task].to_numpy()
+            if task in train.classes:
+                self.names_[task] = np.unique(target)
+                target, judge = (pd.Index(self.names_[task]).get_indexer(pd.Index(y)) for y in (target, judge))
+            # A class that no train row has cannot be learned, nor be judged on.
+            seen = (judge >= 0) if task in train.classes else np.full(len(judge), True)
             model.fit(
                 x,
-                train.targets[task],
-                eval_X=x_validation,
-                eval_y=validation.targets[task],
+                target,
+                eval_X=x_validation[seen],
+                eval_y=judge[seen],
                 callbacks=[lgb.early_stopping(self.patience, verbose=False)],
             )
             self.models_[task] = model
@@ -79,5 +140,9 @@ class GBMPredictor:
 
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
-        x = extract(self.features, test.weights, test.layout)
-        return pd.DataFrame({task: model.predict(x) for task, model in self.models_.items()})
+        x = self._features(test)
+        predicted = {task: model.predict(x) for task, model in self.models_.items()}
+        return pd.DataFrame(predicted | {task: names[predicted[task]] for task, names in self.names_.items()})
+
+    def _features(self, examples: Examples) -> np.ndarray:
+        return extract(self.features, examples.weights, examples.layout, examples.hyperparameters)

@@ -3,7 +3,8 @@
 ``link="identity"`` is the linear probe of Schürholt 2021, sec. 4.2: ridge regression, alpha from 1e-5 ... 1e3.
 ``link="logit"`` is the logit-linear model of Unterthiner 2020, appendix A.3: sigmoid(<w, x> + b), trained to minimise
 MSE, for targets in [0, 1]; other targets keep the identity link. The paper trains it with SGD or Adam; here L-BFGS
-minimises the same objective over the whole training split.
+minimises the same objective over the whole training split. Classes have a linear layer with a softmax, trained by
+cross-entropy (Schürholt 2021, sec. 4.2), the strength chosen on validation accuracy.
 """
 
 from __future__ import annotations
@@ -12,28 +13,31 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from zoobench.errors import ZoobenchError
-from zoobench.features import extract
+from zoobench.features import extract, uses_hyperparameters
 from zoobench.predictor import Examples
 
 _RIDGE_ALPHAS = 10.0 ** np.arange(-5, 4)
 _LOGIT_ALPHAS = 10.0 ** np.arange(-7, -1, 2)
+_SOFTMAX_STRENGTHS = 10.0 ** np.arange(-4, 1)
 
 
 class LinearPredictor:
     """Ridge or logit-linear regression on standardised features, one model per task.
 
     Args:
-        features: feature set, a key of ``zoobench.features.EXTRACTORS``.
+        features: feature set, a name of ``zoobench.features``.
         link: "identity" or "logit".
 
     Attributes:
         coefficients_: task -> weight vector (features,) on standardised features.
         intercepts_: task -> intercept.
         alphas_: task -> chosen regularisation strength.
+        classifiers_: task -> fitted ``LogisticRegression``.
     """
 
     def __init__(self, features: str = "stats", link: str = "identity") -> None:
@@ -42,17 +46,26 @@ class LinearPredictor:
         self.features = features
         self.link = link
 
+    @property
+    def uses_hyperparameters(self) -> bool:
+        return uses_hyperparameters(self.features)
+
     def fit(self, train: Examples, validation: Examples) -> LinearPredictor:
         """Fit every column of ``train.targets``."""
         self.scaler_ = StandardScaler()
-        x = self.scaler_.fit_transform(extract(self.features, train.weights, train.layout).astype(np.float64))
+        x = self.scaler_.fit_transform(self._features(train))
         x_validation = self._scaled(validation)
+        self.classifiers_ = {
+            task: _fit_softmax(x, train.targets[task].to_numpy(), x_validation, validation.targets[task].to_numpy())
+            for task in train.targets.columns
+            if task in train.classes
+        }
         self.coefficients_: dict[str, np.ndarray] = {}
         self.intercepts_: dict[str, float] = {}
         self.alphas_: dict[str, float] = {}
         self.logit_tasks_ = [task for task in train.targets if self.link == "logit" and task in train.bounds]
         ridge = _RidgePath(x)
-        for task in train.targets.columns:
+        for task in (name for name in train.targets.columns if name not in train.classes):
             y = train.targets[task].to_numpy()
             judge = validation.targets[task].to_numpy()
             candidates = []
@@ -73,11 +86,15 @@ class LinearPredictor:
         """Predict every fitted task: (rows, tasks)."""
         x = self._scaled(test)
         linear = {task: x @ w + self.intercepts_[task] for task, w in self.coefficients_.items()}
-        return pd.DataFrame({task: expit(z) if task in self.logit_tasks_ else z for task, z in linear.items()})
+        numbers = {task: expit(z) if task in self.logit_tasks_ else z for task, z in linear.items()}
+        return pd.DataFrame(numbers | {task: model.predict(x) for task, model in self.classifiers_.items()})
 
     def _scaled(self, examples: Examples) -> np.ndarray:
-        features = extract(self.features, examples.weights, examples.layout)
-        return self.scaler_.transform(features.astype(np.float64))
+        return self.scaler_.transform(self._features(examples))
+
+    def _features(self, examples: Examples) -> np.ndarray:
+        features = extract(self.features, examples.weights, examples.layout, examples.hyperparameters)
+        return features.astype(np.float64)
 
 
 class _RidgePath:
@@ -112,3 +129,9 @@ def _fit_logit(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, 
         objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-9, "gtol": 1e-7}
     ).x
     return theta[:-1], float(theta[-1])
+
+
+def _fit_softmax(x: np.ndarray, y: np.ndarray, x_validation: np.ndarray, judge: np.ndarray) -> LogisticRegression:
+    """Minimise cross-entropy plus an L2 penalty, whose strength validates best."""
+    models = [LogisticRegression(C=strength, max_iter=300).fit(x, y) for strength in _SOFTMAX_STRENGTHS]
+    return max(models, key=lambda model: model.score(x_validation, judge))

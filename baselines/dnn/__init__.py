@@ -1,0 +1,5 @@
+"""Fully-connected ReLU networks on a feature set."""
+
+from .dnn import DNNPredictor
+
+__all__ = ["DNNPredictor"]

@@ -1,0 +1,226 @@
+"""Fully-connected ReLU networks on standardised features, one per task.
+
+The DNN of Unterthiner 2020, appendix A.3: sigmoid output and MSE for targets in a range, trained by mini-batch SGD or
+Adam, with the ranges of appendix A.4 to search (``zoobench run dnn --trials``). Targets without a range are
+standardised and have a linear output; classes have a softmax and cross-entropy. Training stops early on the validation
+loss, and the best epoch's weights are kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.features import extract, uses_hyperparameters
+from zoobench.predictor import Examples
+from zoobench.search import Distribution
+from zoobench.zoos.spec import Choice, LogUniform, Uniform
+
+_INITS = {
+    "xavier_normal": lambda weight, std: nn.init.xavier_normal_(weight),
+    "kaiming_normal": lambda weight, std: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "orthogonal": lambda weight, std: nn.init.orthogonal_(weight),
+    "normal": lambda weight, std: nn.init.normal_(weight, std=std),
+    "truncated_normal": lambda weight, std: nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std),
+}
+_OPTIMIZERS = {
+    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, rate, weight_decay=decay),
+    "sgd": lambda parameters, rate, decay: torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay),
+}
+
+
+class DNNPredictor:
+    """Multilayer perceptrons on a feature set.
+
+    Args:
+        features: feature set, a name of ``zoobench.features``.
+        seed: of initial weights, batch order and dropout; with the same seed the predictions are the same.
+        layers: hidden layers; 0 is the paper's logit-linear predictor, trained like the others.
+        units: per hidden layer.
+        dropout: rate after each hidden layer.
+        weight_decay: L2 coefficient.
+        learning_rate: of the optimizer.
+        optimizer: "adam" or "sgd" (momentum 0.9).
+        batch_size: rows per step.
+        init: initialiser of the weights; biases start at 0.
+        init_variance: of the normal initialisers.
+        max_epochs: upper limit.
+        patience: epochs without a better validation loss before stopping.
+        device: a torch device, or "auto" for a GPU where there is one.
+
+    Attributes:
+        networks_: task -> fitted ``torch.nn.Sequential``.
+    """
+
+    def __init__(
+        self,
+        features: str = "stats",
+        seed: int = 0,
+        layers: int = 3,
+        units: int = 384,
+        dropout: float = 0.05,
+        weight_decay: float = 1e-6,
+        learning_rate: float = 1e-3,
+        optimizer: str = "adam",
+        batch_size: int = 128,
+        init: str = "kaiming_normal",
+        init_variance: float = 0.01,
+        max_epochs: int = 100,
+        patience: int = 10,
+        device: str = "auto",
+    ) -> None:
+        for what, name, options in (("optimizer", optimizer, _OPTIMIZERS), ("init", init, _INITS)):
+            if name not in options:
+                raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
+        self.features = features
+        self.seed = seed
+        self.layers = layers
+        self.units = units
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.init = init
+        self.init_variance = init_variance
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.device = device
+
+    @property
+    def uses_hyperparameters(self) -> bool:
+        return uses_hyperparameters(self.features)
+
+    def space(self) -> Mapping[str, Distribution]:
+        """The ranges of Unterthiner 2020, appendix A.4.
+
+        Exponents of ten cannot be made out in the text at hand; they are our reading.
+        """
+        return {
+            "layers": Uniform(3, 9),
+            "units": Uniform(256, 511),
+            "dropout": Uniform(0.0, 0.2),
+            "weight_decay": LogUniform(1e-8, 1e-3),
+            "learning_rate": LogUniform(1e-5, 0.5),
+            "init_variance": LogUniform(1e-3, 0.1),
+            "optimizer": Choice(("adam", "sgd")),
+            "batch_size": Choice((64, 128, 256, 512)),
+            "init": Choice(tuple(_INITS)),
+        }
+
+    def fit(self, train: Examples, validation: Examples) -> DNNPredictor:
+        """Fit every column of ``train.targets``."""
+        self.scaler_ = StandardScaler()
+        device = self._device()
+        x = torch.from_numpy(self.scaler_.fit_transform(self._features(train)).astype(np.float32)).to(device)
+        x_validation = self._scaled(validation).to(device)
+        self.heads_: dict[str, _Head] = {}
+        self.networks_: dict[str, nn.Sequential] = {}
+        for task in train.targets.columns:
+            head = _Head.of(train.targets[task].to_numpy(), train.bounds.get(task), task in train.classes)
+            y, judge = (head.encoded(part.targets[task].to_numpy()).to(device) for part in (train, validation))
+            self.heads_[task] = head
+            self.networks_[task] = self._trained(head, x, y, x_validation, judge).cpu()
+        return self
+
+    def predict(self, test: Examples) -> pd.DataFrame:
+        """Predict every fitted task: (rows, tasks)."""
+        x, predicted = self._scaled(test), {}
+        with torch.inference_mode():
+            for task, network in self.networks_.items():
+                predicted[task] = self.heads_[task].decoded(network(x))
+        return pd.DataFrame(predicted)
+
+    def _trained(
+        self, head: _Head, x: torch.Tensor, y: torch.Tensor, x_validation: torch.Tensor, judge: torch.Tensor
+    ) -> nn.Sequential:
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            network = self._network(x.shape[1], head.outputs).to(x.device)
+            optimizer = _OPTIMIZERS[self.optimizer](network.parameters(), self.learning_rate, self.weight_decay)
+            best, best_loss, waited = {k: v.clone() for k, v in network.state_dict().items()}, math.inf, 0
+            for _ in range(self.max_epochs):
+                network.train()
+                for rows in torch.randperm(len(x)).to(x.device).split(self.batch_size):
+                    optimizer.zero_grad()
+                    head.loss(network(x[rows]), y[rows]).backward()
+                    optimizer.step()
+                network.eval()
+                with torch.inference_mode():
+                    loss = head.loss(network(x_validation), judge).item()
+                waited += 1
+                if loss < best_loss:
+                    best, best_loss, waited = {k: v.clone() for k, v in network.state_dict().items()}, loss, 0
+                if waited >= self.patience:
+                    break
+            network.load_state_dict(best)
+        return network.eval()
+
+    def _network(self, inputs: int, outputs: int) -> nn.Sequential:
+        widths = [inputs, *[self.units] * self.layers, outputs]
+        parts: list[nn.Module] = []
+        for number, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+            layer = nn.Linear(fan_in, fan_out)
+            _INITS[self.init](layer.weight, math.sqrt(self.init_variance))
+            nn.init.zeros_(layer.bias)
+            parts.append(layer)
+            if number < self.layers:
+                parts += [nn.ReLU(), nn.Dropout(self.dropout)]
+        return nn.Sequential(*parts)
+
+    def _device(self) -> torch.device:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device)
+
+    def _scaled(self, examples: Examples) -> torch.Tensor:
+        return torch.from_numpy(self.scaler_.transform(self._features(examples)).astype(np.float32))
+
+    def _features(self, examples: Examples) -> np.ndarray:
+        return extract(self.features, examples.weights, examples.layout, examples.hyperparameters)
+
+
+class _Head:
+    """What a network's output means: a number in a range, a standardised number, or the logits of classes."""
+
+    def __init__(self, bounds: tuple[float, float] | None, classes: np.ndarray | None, mean: float, std: float) -> None:
+        self.bounds = bounds
+        self.classes = classes
+        self.mean = mean
+        self.std = std
+
+    @classmethod
+    def of(cls, target: np.ndarray, bounds: tuple[float, float] | None, of_classes: bool) -> _Head:
+        if of_classes:
+            return cls(None, np.unique(target), 0.0, 1.0)
+        return cls(bounds, None, float(target.mean()), float(target.std()) or 1.0)
+
+    @property
+    def outputs(self) -> int:
+        return 1 if self.classes is None else len(self.classes)
+
+    def encoded(self, target: np.ndarray) -> torch.Tensor:
+        """A class that was not learned is ignored by the loss."""
+        if self.classes is not None:
+            return torch.from_numpy(pd.Index(self.classes).get_indexer(pd.Index(target)).astype(np.int64))
+        low, high = self.bounds or (self.mean, self.mean + self.std)
+        return torch.from_numpy(((target - low) / (high - low)).astype(np.float32))[:, None]
+
+    def loss(self, output: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
+        if self.classes is not None:
+            return nn.functional.cross_entropy(output, encoded, ignore_index=-1)
+        return nn.functional.mse_loss(output.sigmoid() if self.bounds else output, encoded)
+
+    def decoded(self, output: torch.Tensor) -> np.ndarray:
+        if self.classes is not None:
+            names: np.ndarray = self.classes[output.argmax(dim=1).numpy()]
+            return names
+        low, high = self.bounds or (self.mean, self.mean + self.std)
+        values: np.ndarray = (output.sigmoid() if self.bounds else output)[:, 0].double().numpy() * (high - low) + low
+        return values
