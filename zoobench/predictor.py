@@ -104,14 +104,14 @@ def create(name: str, parameters: Mapping[str, str], chosen: Mapping[str, Any] |
     return made
 
 
-def space(name: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+def space(name: str, parameters: Mapping[str, str], layout: Layout) -> Mapping[str, Any]:
     """The ranges from which a predictor's parameters may be searched; empty if it declares none.
 
-    A predictor declares them by a method ``space()``: name of a parameter -> ``Choice``, ``Uniform`` or ``LogUniform``
-    of ``zoobench.zoos.spec``.
+    A predictor declares them by a method ``space(layout)``: name of a parameter -> ``Choice``, ``Uniform`` or
+    ``LogUniform`` of ``zoobench.zoos.spec``.
     """
     declared = getattr(create(name, parameters), "space", None)
-    return declared() if declared else {}
+    return declared(layout) if declared else {}
 
 
 def _factory(name: str) -> Callable[..., Any]:

@@ -139,7 +139,7 @@ def _fit(
     """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
     if selection is None:
         return [(list(train.targets.columns), predictor.create(name, parameters).fit(train, validation))]
-    space = predictor.space(name, parameters)
+    space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
     chosen = search(
         lambda drawn: predictor.create(name, parameters, drawn),

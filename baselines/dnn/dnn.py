@@ -20,9 +20,12 @@ from torch import nn
 
 from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.features import extract, uses_hyperparameters
+from zoobench.layout import Layout
 from zoobench.predictor import Examples
 from zoobench.search import Distribution
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
+
+from ..heads import Head, heads_of
 
 _INITS = {
     "xavier_normal": lambda weight, std: nn.init.xavier_normal_(weight),
@@ -99,7 +102,7 @@ class DNNPredictor:
     def uses_hyperparameters(self) -> bool:
         return uses_hyperparameters(self.features)
 
-    def space(self) -> Mapping[str, Distribution]:
+    def space(self, layout: Layout) -> Mapping[str, Distribution]:
         """The ranges of Unterthiner 2020, appendix A.4.
 
         Exponents of ten cannot be made out in the text at hand; they are our reading.
@@ -122,25 +125,21 @@ class DNNPredictor:
         device = self._device()
         x = torch.from_numpy(self.scaler_.fit_transform(self._features(train)).astype(np.float32)).to(device)
         x_validation = self._scaled(validation).to(device)
-        self.heads_: dict[str, _Head] = {}
+        self.heads_ = heads_of(train)
         self.networks_: dict[str, nn.Sequential] = {}
-        for task in train.targets.columns:
-            head = _Head.of(train.targets[task].to_numpy(), train.bounds.get(task), task in train.classes)
-            y, judge = (head.encoded(part.targets[task].to_numpy()).to(device) for part in (train, validation))
-            self.heads_[task] = head
-            self.networks_[task] = self._trained(head, x, y, x_validation, judge).cpu()
+        for head in self.heads_:
+            y, judge = (head.encoded(part.targets[head.task].to_numpy()).to(device) for part in (train, validation))
+            self.networks_[head.task] = self._trained(head, x, y, x_validation, judge).cpu()
         return self
 
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
-        x, predicted = self._scaled(test), {}
+        x = self._scaled(test)
         with torch.inference_mode():
-            for task, network in self.networks_.items():
-                predicted[task] = self.heads_[task].decoded(network(x))
-        return pd.DataFrame(predicted)
+            return pd.DataFrame({head.task: head.decoded(self.networks_[head.task](x)) for head in self.heads_})
 
     def _trained(
-        self, head: _Head, x: torch.Tensor, y: torch.Tensor, x_validation: torch.Tensor, judge: torch.Tensor
+        self, head: Head, x: torch.Tensor, y: torch.Tensor, x_validation: torch.Tensor, judge: torch.Tensor
     ) -> nn.Sequential:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -184,43 +183,3 @@ class DNNPredictor:
 
     def _features(self, examples: Examples) -> np.ndarray:
         return extract(self.features, examples.weights, examples.layout, examples.hyperparameters)
-
-
-class _Head:
-    """What a network's output means: a number in a range, a standardised number, or the logits of classes."""
-
-    def __init__(self, bounds: tuple[float, float] | None, classes: np.ndarray | None, mean: float, std: float) -> None:
-        self.bounds = bounds
-        self.classes = classes
-        self.mean = mean
-        self.std = std
-
-    @classmethod
-    def of(cls, target: np.ndarray, bounds: tuple[float, float] | None, of_classes: bool) -> _Head:
-        if of_classes:
-            return cls(None, np.unique(target), 0.0, 1.0)
-        return cls(bounds, None, float(target.mean()), float(target.std()) or 1.0)
-
-    @property
-    def outputs(self) -> int:
-        return 1 if self.classes is None else len(self.classes)
-
-    def encoded(self, target: np.ndarray) -> torch.Tensor:
-        """A class that was not learned is ignored by the loss."""
-        if self.classes is not None:
-            return torch.from_numpy(pd.Index(self.classes).get_indexer(pd.Index(target)).astype(np.int64))
-        low, high = self.bounds or (self.mean, self.mean + self.std)
-        return torch.from_numpy(((target - low) / (high - low)).astype(np.float32))[:, None]
-
-    def loss(self, output: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
-        if self.classes is not None:
-            return nn.functional.cross_entropy(output, encoded, ignore_index=-1)
-        return nn.functional.mse_loss(output.sigmoid() if self.bounds else output, encoded)
-
-    def decoded(self, output: torch.Tensor) -> np.ndarray:
-        if self.classes is not None:
-            names: np.ndarray = self.classes[output.argmax(dim=1).numpy()]
-            return names
-        low, high = self.bounds or (self.mean, self.mean + self.std)
-        values: np.ndarray = (output.sigmoid() if self.bounds else output)[:, 0].double().numpy() * (high - low) + low
-        return values

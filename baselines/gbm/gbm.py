@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from zoobench.features import extract, uses_hyperparameters
+from zoobench.layout import Layout
 from zoobench.predictor import Examples
 from zoobench.search import Distribution
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
@@ -79,7 +80,7 @@ class GBMPredictor:
     def uses_hyperparameters(self) -> bool:
         return uses_hyperparameters(self.features)
 
-    def space(self) -> Mapping[str, Distribution]:
+    def space(self, layout: Layout) -> Mapping[str, Distribution]:
         """The ranges of Unterthiner 2020, appendix A.4.
 
         The upper end of ``num_leaves`` and the lower ends of the learning rate and of ``colsample_bytree`` cannot be

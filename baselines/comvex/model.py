@@ -1,0 +1,159 @@
+"""The four architectures of Liu, sec. 3: one encoder per layer of a network, then a multilayer perceptron.
+
+The encoders have no activation. ``linear`` flattens [W | b] of a layer, ``conv`` slides kernels of height 3 over its
+neurons and takes the maximum over positions; both give E numbers per layer. ``fc-linear`` is one linear map of all
+weights to as many numbers as all encoders together, ``fc`` starts with a hidden layer instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from zoobench.layout import Layer, Layout
+
+from ..heads import Head
+
+ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
+_KERNEL = 3
+INITS: Mapping[str, Callable[[torch.Tensor], object]] = {
+    "default": lambda weight: None,
+    "xavier": nn.init.xavier_uniform_,
+    "he": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "orthogonal": lambda weight: nn.init.orthogonal_(weight),
+}
+
+
+class ComVeXConfig(PreTrainedConfig):
+    """What a model is built from.
+
+    Args:
+        architecture: one of ``ARCHITECTURES``.
+        layout: of the networks' weights, as in a zoo's manifest.
+        embedding: numbers per encoder, E.
+        hidden_layers: of the perceptron after the encoders; ``fc`` has one more.
+        hidden_size: H.
+        dropout: after each hidden layer.
+        init: one of ``INITS``; biases stay as PyTorch draws them.
+        heads: what is predicted (see ``heads``).
+    """
+
+    model_type = "comvex"
+
+    def __init__(
+        self,
+        architecture: str = "conv",
+        layout: Sequence[dict[str, Any]] = (),
+        embedding: int = 64,
+        hidden_layers: int = 3,
+        hidden_size: int = 384,
+        dropout: float = 0.1,
+        init: str = "default",
+        heads: Sequence[Mapping[str, Any]] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.architecture = architecture
+        self.layout = list(layout)
+        self.embedding = embedding
+        self.hidden_layers = hidden_layers
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.init = init
+        self.heads = list(heads)
+        super().__init__(**kwargs)
+
+
+class LinearEncoder(nn.Module):
+    """[W | b] of one layer, flattened, to E numbers: |phi| E + E parameters."""
+
+    def __init__(self, layer: Layer, embedding: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.map = nn.Linear(layer.index.size, embedding)
+
+    def forward(self, weights: torch.Tensor) -> torch.Tensor:
+        """(batch, N) -> (batch, E)."""
+        encoded: torch.Tensor = self.map(_matrices(weights, self.layer).flatten(1))
+        return encoded
+
+
+class ConvEncoder(nn.Module):
+    """Kernels over three neurons at a time, the maximum over positions: 3 (|phi| / h) E + E parameters."""
+
+    def __init__(self, layer: Layer, embedding: int) -> None:
+        super().__init__()
+        self.layer = layer
+        neurons, columns = layer.index.shape
+        self.map = nn.Conv1d(columns, embedding, min(_KERNEL, neurons))
+
+    def forward(self, weights: torch.Tensor) -> torch.Tensor:
+        """(batch, N) -> (batch, E)."""
+        encoded: torch.Tensor = self.map(_matrices(weights, self.layer).transpose(1, 2)).amax(dim=2)
+        return encoded
+
+
+def _matrices(weights: torch.Tensor, layer: Layer) -> torch.Tensor:
+    """[W | b] of one layer: (batch, N) -> (batch, neurons, fan-in + 1 with a bias)."""
+    kernel = weights[:, layer.weight.slice].unflatten(1, (layer.weight.shape[0], -1))
+    return kernel if layer.bias is None else torch.cat([kernel, weights[:, layer.bias.slice, None]], dim=2)
+
+
+class ComVeXModel(PreTrainedModel):
+    """Weights (batch, N) in layout order to the outputs of all heads, side by side."""
+
+    config_class = ComVeXConfig
+    main_input_name = "weights"
+
+    def __init__(self, config: ComVeXConfig) -> None:
+        super().__init__(config)
+        layout = Layout.from_json(config.layout)
+        compact = config.embedding * len(layout.layers)
+        encoder: nn.Module
+        match config.architecture:
+            case "fc":
+                encoder = nn.Identity()
+                compact = layout.size
+            case "fc-linear":
+                encoder = nn.Linear(layout.size, compact)
+            case kind:
+                made: type[LinearEncoder | ConvEncoder] = LinearEncoder if kind == "linear" else ConvEncoder
+                encoder = nn.ModuleList(made(layer, config.embedding) for layer in layout.layers)
+        self.encoder = encoder
+        hidden = config.hidden_layers + (config.architecture == "fc")
+        widths = [compact, *[config.hidden_size] * hidden]
+        parts: list[nn.Module] = []
+        for fan_in, fan_out in itertools.pairwise(widths):
+            parts += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(config.dropout)]
+        self.heads = [Head(**{**head, "classes": tuple(head["classes"])}) for head in config.heads]
+        self.predictor = nn.Sequential(*parts, nn.Linear(widths[-1], sum(head.outputs for head in self.heads)))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            module.reset_parameters()
+            INITS[self.config.init](module.weight)
+
+    def encode(self, weights: torch.Tensor) -> torch.Tensor:
+        """The compact vectors: (batch, E * layers), one vector of E numbers per layer unless fully connected."""
+        if isinstance(self.encoder, nn.ModuleList):
+            return torch.cat([encoder(weights) for encoder in self.encoder], dim=1)
+        encoded: torch.Tensor = self.encoder(weights)
+        return encoded
+
+    def forward(self, weights: torch.Tensor, labels: torch.Tensor | None = None) -> ModelOutput:
+        """Outputs ``logits`` (batch, outputs of all heads), and the mean ``loss`` of the heads if there are labels.
+
+        ``labels`` are (batch, heads), encoded as the heads do.
+        """
+        logits = self.predictor(self.encode(weights))
+        if labels is None:
+            return ModelOutput(logits=logits)
+        parts = logits.split([head.outputs for head in self.heads], dim=1)
+        losses = [head.loss(part, labels[:, k]) for k, (head, part) in enumerate(zip(self.heads, parts, strict=True))]
+        return ModelOutput(loss=torch.stack(losses).mean(), logits=logits)

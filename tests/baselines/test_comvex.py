@@ -1,0 +1,165 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import r2_score
+
+from zoobench.errors import ZoobenchError
+from zoobench.layout import layout_of
+from zoobench.predictor import Examples
+from zoobench.zoos import resolve
+from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
+
+ACCURACY = [{"task": "accuracy", "low": 0.0, "high": 1.0, "bounded": True, "classes": ()}]
+ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
+
+
+def layout(zoo):
+    return layout_of(resolve(zoo).spec.network)
+
+
+def model(architecture, zoo, **more):
+    return ComVeXModel(ComVeXConfig(architecture, layout(zoo).to_json(), heads=ACCURACY, **more))
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("zoo", ["small-cnn-zoo/mnist", "cnn-zoo-2/mnist"])
+def test_the_first_layer_has_as_many_parameters_as_the_paper_counts(zoo):
+    """Equations (1) to (3), with |phi_i| weights and h_i neurons in layer i, E = 64 and H hidden units."""
+    sizes = [layer.index.size for layer in layout(zoo).layers]
+    neurons = [len(layer.index) for layer in layout(zoo).layers]
+    assert sizes == {"small-cnn-zoo/mnist": [160, 2320, 2320, 170], "cnn-zoo-2/mnist": [640, 36928, 36928, 650]}[zoo]
+    assert count(model("fc", zoo, hidden_size=300).predictor[0]) == 300 + sum(sizes) * 300
+    assert count(model("linear", zoo).encoder) == sum(phi * 64 + 64 for phi in sizes)
+    conv = sum(3 * phi // h * 64 + 64 for phi, h in zip(sizes, neurons, strict=True))
+    assert count(model("conv", zoo).encoder) == conv
+    assert count(model("fc-linear", zoo).encoder) == sum(sizes) * 256 + 256
+
+
+@pytest.mark.parametrize(
+    ("architecture", "published"),
+    [("fc", 35_608_249), ("fc-linear", 19_974_475), ("linear", 5_954_785), ("conv", 391_325)],
+)
+def test_the_published_sizes_are_within_the_ranges_of_the_search(architecture, published):
+    """Table 2 (CNN Zoo 2, CIFAR-10): between the smallest and the largest model that appendix A allows."""
+    smallest = count(model(architecture, "cnn-zoo-2/cifar10", hidden_layers=2, hidden_size=64))
+    largest = count(model(architecture, "cnn-zoo-2/cifar10", hidden_layers=8, hidden_size=512))
+    assert smallest < published < largest
+
+
+def test_a_kernel_slides_over_three_neurons_and_the_maximum_counts():
+    """Against a loop over the matrix [W | b], as the text describes it."""
+    zoo = "mnist-zoo/seed"
+    network = model("conv", zoo)
+    weights = np.random.default_rng(0).normal(size=(5, layout(zoo).size)).astype(np.float32)
+    encoded = network.encode(torch.from_numpy(weights)).detach().numpy()
+    matrices = layout(zoo).to_matrices(weights)
+    for number, layer in enumerate(layout(zoo).layers):
+        kernel, bias = (p.detach().numpy() for p in network.encoder[number].parameters())
+        matrix = matrices[layer.name]
+        places = [np.einsum("rnc,ecn->re", matrix[:, k : k + 3], kernel) + bias for k in range(matrix.shape[1] - 2)]
+        np.testing.assert_allclose(encoded[:, 64 * number : 64 * (number + 1)], np.max(places, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("zoo", ["tetris-zoo/seed", "mnist-zoo/seed", "small-cnn-zoo/mnist"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_takes_every_layout(zoo, architecture):
+    network = model(architecture, zoo)
+    weights = torch.randn(3, layout(zoo).size)
+    assert network(weights).logits.shape == (3, 1)
+    if architecture != "fc":
+        assert network.encode(weights).shape == (3, 64 * len(layout(zoo).layers))
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Weights of CNNs whose second layer's scale says how good they are, how long they trained and what they are."""
+    rng = np.random.default_rng(0)
+    zoo = layout("mnist-zoo/seed")
+
+    def split(rows):
+        weights = rng.normal(size=(rows, zoo.size)).astype(np.float32) / 5
+        scale = rng.uniform(0.5, 2, size=rows)
+        weights[:, zoo.layers[1].index.ravel()] *= scale[:, None].astype(np.float32)
+        targets = {
+            "accuracy": (scale - 0.5) / 1.5,
+            "epoch": 10 * scale,
+            "init": np.where(scale > 1.2, "wide", "narrow"),
+        }
+        classes = {"init": ["narrow", "wide"]}
+        runs = np.arange(rows).astype(str)
+        return Examples(weights, zoo, runs, pd.DataFrame(targets), {"accuracy": (0.0, 1.0)}, classes)
+
+    return split(500), split(200), split(200)
+
+
+FAST = {"max_epochs": 25, "hidden_layers": 2, "hidden_size": 64, "learning_rate": 2e-3, "device": "cpu"}
+
+
+def test_it_learns_numbers_and_classes_from_weights(population):
+    train, validation, test = population
+    predicted = ComVeXPredictor("conv", **FAST | {"max_epochs": 60}).fit(train, validation).predict(test)
+    assert r2_score(test.targets["accuracy"], predicted["accuracy"]) > 0.6
+    assert r2_score(test.targets["epoch"], predicted["epoch"]) > 0.6
+    assert (predicted["init"] == test.targets["init"]).mean() > 0.85
+    assert predicted["accuracy"].between(0, 1).all()
+
+
+def test_the_same_seed_gives_the_same_predictions(population):
+    train, validation, test = (split.only(["accuracy"]) for split in population)
+    found = []
+    for seed in (0, 0, 1):
+        torch.rand(3)
+        fitted = ComVeXPredictor("linear", seed=seed, **FAST | {"max_epochs": 3}).fit(train, validation)
+        found.append(fitted.predict(test)["accuracy"])
+    assert found[0].equals(found[1])
+    assert not found[0].equals(found[2])
+
+
+def test_a_saved_model_predicts_the_same_in_another_process(population, tmp_path):
+    train, validation, test = population
+    fitted = ComVeXPredictor("conv", folder=str(tmp_path / "model"), **FAST | {"max_epochs": 3}).fit(train, validation)
+    assert (tmp_path / "model" / "model.safetensors").exists()
+    np.save(tmp_path / "weights.npy", test.weights[:20])
+    code = (
+        "import sys, numpy as np, torch; from zoobench_baselines.comvex import ComVeXModel; "
+        "model = ComVeXModel.from_pretrained(sys.argv[1] + '/model').eval(); "
+        "torch.set_grad_enabled(False); "
+        "np.save(sys.argv[1] + '/out.npy', model(torch.from_numpy(np.load(sys.argv[1] + '/weights.npy'))).logits)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with torch.inference_mode():
+        expected = fitted.model_(torch.from_numpy(test.weights[:20])).logits.numpy()
+    assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_training_that_was_stopped_goes_on(population, tmp_path):
+    """Three epochs, then on to six from the checkpoint, are six epochs."""
+    train, validation, test = (split.only(["accuracy"]) for split in population)
+    options = FAST | {"patience": 100}
+    whole = ComVeXPredictor("conv", folder=str(tmp_path / "whole"), **options | {"max_epochs": 6})
+    expected = whole.fit(train, validation).predict(test)
+    for epochs in (3, 6):
+        stopped = ComVeXPredictor("conv", folder=str(tmp_path / "parts"), **options | {"max_epochs": epochs})
+        found = stopped.fit(train, validation).predict(test)
+    np.testing.assert_allclose(found["accuracy"], expected["accuracy"], atol=1e-5)
+
+
+def test_the_search_ranges_follow_the_size_of_the_networks():
+    small, large = (ComVeXPredictor().space(layout(f"{zoo}/mnist")) for zoo in ("small-cnn-zoo", "cnn-zoo-2"))
+    assert (small["dropout"].high, large["dropout"].high) == (0.2, 0.7)
+    assert (small["hidden_size"].low, large["hidden_size"].low) == (256, 64)
+    assert set(small) == set(large)
+
+
+@pytest.mark.parametrize(("what", "name"), [("architecture", "conf"), ("optimizer", "sgd"), ("init", "zero")])
+def test_unknown_names_are_one_line(what, name):
+    with pytest.raises(ZoobenchError, match=f"unknown {what} '{name}'"):
+        ComVeXPredictor(**{what: name})
