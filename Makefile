@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 IMAGES ?= ../shared/images
+SCALE ?= lite
+TRIALS ?= 5
 BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench schema pin clean
+.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +45,9 @@ lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the check
 
 bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
 	$(BIN)/python benchmarks/population.py --seconds 4
+
+reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.
+	$(BIN)/python benchmarks/reproduce_unterthiner.py --scale $(SCALE) --trials $(TRIALS)
 
 schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
 	$(BIN)/python -c 'import json; from zoobench.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json

@@ -1,0 +1,147 @@
+"""Tables 1, 2 and 3 of Unterthiner et al. 2020 on our zoos, beside the paper's.
+
+    python benchmarks/reproduce_unterthiner.py [--scale lite] [--trials 5] [--work build/unterthiner]
+
+Every entry is a search over the paper's ranges by 3-fold cross-validation on the train runs, fitted once more and
+scored on the test split: predictions, and what was chosen, stay in ``--work``, and what is there is not computed again.
+The tables are written into docs/reproduction/unterthiner.md, between its two marks; the text around them stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zoobench import hub, zoos
+from zoobench.harness import evaluate
+from zoobench.results import ZooResult
+from zoobench.run import Selection, run
+from zoobench.zoos import Zoo
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reproduction" / "unterthiner.md"
+MARKS = ("<!-- tables -->", "<!-- /tables -->")
+TASK = "accuracy"
+COLLECTIONS = ("mnist", "fashion_mnist", "cifar10", "svhn")
+# Features as the paper names them, ours, and R² of the GBM on the four collections.
+TABLE_2: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "W¹": ("W1", (0.921, 0.937, 0.944, 0.931)),
+    "W²": ("W2", (0.905, 0.917, 0.893, 0.831)),
+    "W³": ("W3", (0.904, 0.929, 0.913, 0.845)),
+    "W⁴": ("W4", (0.976, 0.976, 0.967, 0.960)),
+    "W": ("W", (0.976, 0.976, 0.970, 0.968)),
+    "ℓ1 norms": ("l1", (0.965, 0.962, 0.955, 0.961)),
+    "ℓ2 norms": ("l2", (0.963, 0.959, 0.951, 0.961)),
+    "statistics of W": ("stats-global", (0.853, 0.896, 0.857, 0.778)),
+    "statistics per layer": ("stats", (0.988, 0.982, 0.977, 0.977)),
+    "λ": ("lambda", (0.915, 0.931, 0.941, 0.924)),
+    "learning rate": ("learning-rate", (0.545, 0.598, 0.590, 0.390)),
+    "λ, W": ("lambda+W", (0.980, 0.980, 0.975, 0.972)),
+    "statistics, last layer": ("stats-last", (0.948, 0.962, 0.919, 0.922)),
+    "statistics, first and last": ("stats-first-last", (0.965, 0.976, 0.962, 0.963)),
+}
+# Table 5: the logit-linear model and the DNN on the same four collections.
+TABLE_5: Mapping[tuple[str, str], tuple[float, ...]] = {
+    ("linear", "W4"): (0.876, 0.901, 0.840, 0.825),
+    ("linear", "W"): (0.799, 0.832, 0.329, 0.644),
+    ("linear", "stats-global"): (0.410, 0.511, 0.345, 0.103),
+    ("linear", "stats"): (0.815, 0.835, 0.730, 0.759),
+    ("dnn", "W4"): (0.975, 0.976, 0.973, 0.966),
+    ("dnn", "W"): (0.951, 0.951, 0.952, 0.926),
+    ("dnn", "stats-global"): (0.819, 0.871, 0.825, 0.768),
+    ("dnn", "stats"): (0.989, 0.977, 0.977, 0.978),
+}
+TABLE_3 = ((0.92, 0.76, 0.78, 0.69), (0.70, 0.90, 0.76, 0.66), (0.70, 0.62, 0.90, 0.71), (0.62, 0.57, 0.70, 0.85))
+PROTOCOLS = ("final", "all")
+
+
+def predictions(work: Path, zoo: Zoo, baseline: str, features: str, trials: int, on: Sequence[Zoo] = ()) -> Path:
+    """The predictions file of one entry, computed unless it is there."""
+    path = work / f"{baseline}-{features}-{zoo.spec.config}{'-on-all' if on else ''}.parquet"
+    if not path.exists():
+        start = time.perf_counter()
+        parameters = {"features": features} | ({"link": "logit"} if baseline == "linear" else {"seed": "0"})
+        selection = None if baseline == "linear" else Selection(trials, work / "trials.db")
+        run(baseline, zoo, parameters, path, on=on, only=[TASK], selection=selection)
+        print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
+    return path
+
+
+def r2(path: Path) -> dict[str, str]:
+    """R² by protocol, with its interval."""
+    found: list[ZooResult] = evaluate(path, protocols=PROTOCOLS).results
+    return {part.stamp.protocol: str(part.tasks[TASK].scores["r2"]) for part in found}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", default="lite")
+    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--collections", default=",".join(COLLECTIONS))
+    parser.add_argument("--work", type=Path, default=Path("build/unterthiner"))
+    arguments = parser.parse_args()
+    here = set(hub.built_zoos())
+    declared = [zoos.resolve(f"small-cnn-zoo/{config}", arguments.scale) for config in COLLECTIONS]
+    chosen = [zoo for zoo in declared if zoo.id in here and zoo.spec.config in arguments.collections.split(",")]
+    columns = [COLLECTIONS.index(zoo.spec.config) for zoo in chosen]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+
+    def entries(baseline: str, features: str, paper: Sequence[float], protocol: str) -> list[str]:
+        texts = []
+        for zoo, column in zip(chosen, columns, strict=True):
+            path = predictions(arguments.work, zoo, baseline, features, arguments.trials)
+            texts += [f"{paper[column]:.3f}", r2(path)[protocol]]
+        return texts
+
+    head = [text for zoo in chosen for text in (f"{zoo.spec.config}, paper", "ours")]
+    parts = []
+    for protocol in PROTOCOLS:
+        rows = [[name, *entries("gbm", ours, paper, protocol)] for name, (ours, paper) in TABLE_2.items()]
+        parts.append(f"**Table 2, protocol `{protocol}`.** R² of the GBM.\n\n{table(['features', *head], rows)}")
+    rows = [
+        [
+            {"linear": "logit-linear", "dnn": "DNN"}[baseline],
+            f"`{features}`",
+            *entries(baseline, features, paper, "final"),
+        ]
+        for (baseline, features), paper in TABLE_5.items()
+    ]
+    parts.append(
+        "**Tables 1 and 5, protocol `final`.** R² of the other predictors.\n\n"
+        + table(["predictor", "features", *head], rows)
+    )
+    files = [predictions(arguments.work, zoo, "gbm", "stats", arguments.trials, chosen) for zoo in chosen]
+    for protocol in PROTOCOLS:
+        (matrix,) = evaluate(files, protocols=[protocol]).matrices()
+        names = [zoo.spec.config for zoo in chosen]
+        rows = []
+        for i, (row, scores) in enumerate(zip(columns, matrix.scores, strict=True)):
+            texts = [(f"{TABLE_3[row][column]:.2f}", str(score)) for column, score in zip(columns, scores, strict=True)]
+            rows.append([names[i], *(text for pair in texts for text in pair)])
+        parts.append(
+            f"**Table 3, protocol `{protocol}`.** Kendall's τ-b, rows trained on, columns tested on.\n\n"
+            + table(["trained on", *head], rows)
+        )
+    labels = ", ".join(f"`{zoo.id}` {hub.load_labels(zoo, 'test').sha256[:12]}…" for zoo in chosen)
+    about = (
+        f"Made by `python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}` "
+        f"on {datetime.datetime.now(datetime.UTC).date()}: {os.cpu_count()} cores ({platform.machine()}), "
+        f"{(time.perf_counter() - start) / 60:.0f} minutes for what was not there yet. Test labels by sha256: {labels}."
+    )
+    before, rest = DOCUMENT.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{about}\n\n" + "\n\n".join(parts) + f"\n\n{MARKS[1]}{after}")
+
+
+if __name__ == "__main__":
+    main()
