@@ -117,3 +117,27 @@ def plot_zoo(
             raise ZoobenchError(f"cannot write pictures to {out}: {error.strerror or error}") from error
     for path in paths:
         typer.echo(path)
+
+
+@plot_app.command("embeddings")
+def plot_embeddings(
+    embeddings: Annotated[Path, typer.Argument(help="Parquet file that zoobench encode wrote.")],
+    zoo: Annotated[str, typer.Option(help="Zoo of the networks.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and separation.json.")],
+    weights: Annotated[bool, typer.Option("--weights", help="Draw the flat weights, too.")] = False,
+) -> None:
+    """Draw embeddings in two dimensions and by similarity, and measure how well they separate networks.
+
+    Example: zoobench plot embeddings z.parquet --zoo small-cnn-zoo-lite/mnist --out pictures
+    """
+    from . import progress, tables
+    from .zoos import resolve
+
+    chosen = resolve(zoo)
+    with needs("matplotlib", "plot"):
+        from . import embeddings as looking
+    with progress.spinner("drawing"):
+        ids, vectors = looking.read_embeddings(embeddings)
+        vectors |= {"W": looking.weights_of(chosen, ids)} if weights else {}
+        found = looking.draw(vectors, looking.labels_of(chosen, ids), chosen.id, out)
+    tables.console().print(tables.separation_table(chosen.id, found))

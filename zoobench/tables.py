@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -14,6 +15,9 @@ from .layout import layout_of
 from .results import Average, Matrix, Result, Score, ZooResult, number
 from .tasks import Task
 from .zoos.spec import ZooSpec
+
+if TYPE_CHECKING:
+    from .embeddings import Separation
 
 
 def console() -> Console:
@@ -151,6 +155,22 @@ def comparison_table(comparison: Comparison) -> Table:
             if found.value is not None and found.low is not None and found.high is not None:
                 texts = [f"{found.value:+.3g}", f"[{found.low:+.3g}, {found.high:+.3g}]", f"{found.probability:.3f}"]
             table.add_row(name, metrics.BY_NAME[metric].label, *texts)
+    return table
+
+
+def separation_table(title: str, found: Mapping[str, Separation]) -> Table:
+    """How well embeddings separate networks by test accuracy, one row each."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{title}: embeddings and test accuracy",
+        caption="neighbour gap: mean difference in accuracy to the nearest network of another run; random gap: to any; "
+        "trustworthiness: of the picture in two dimensions",
+    )
+    for column in ("embedding", "networks", "dimensions", "neighbour gap", "random gap", "trustworthiness"):
+        table.add_column(column, justify="left" if column == "embedding" else "right")
+    for name, measured in found.items():
+        numbers = (measured.neighbour_gap, measured.random_gap, measured.trustworthiness)
+        table.add_row(name, f"{measured.rows:,}", f"{measured.dimensions:,}", *map(number, numbers))
     return table
 
 

@@ -1,0 +1,205 @@
+"""Looking at embeddings of networks: in two dimensions, by similarity, and in numbers.
+
+As Figures 4 to 13 of Liu. What looks well separated is measured too: how far apart in accuracy nearest neighbours are,
+and how much of the neighbourhoods a picture in two dimensions keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
+
+from . import hub
+from .errors import ZoobenchError
+from .manifest import write_atomically
+from .splits import SPLITS
+from .zoos import Zoo
+
+_DPI = 110
+_NEIGHBOURS = 10
+# Trustworthiness and similarity matrices are quadratic.
+_MOST_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well an embedding separates networks by test accuracy.
+
+    Attributes:
+        rows: networks.
+        dimensions: of the embedding.
+        neighbour_gap: mean absolute difference in accuracy between a network and its nearest neighbour (Euclidean) of
+            another run.
+        random_gap: the same with any network of another run: what no embedding at all would give.
+        trustworthiness: of the picture in two dimensions, with 10 neighbours (Venna and Kaski 2001); 1 if every
+            neighbour there is one in the embedding.
+        explained: share of the variance that the picture shows.
+    """
+
+    rows: int
+    dimensions: int
+    neighbour_gap: float
+    random_gap: float
+    trustworthiness: float
+    explained: float
+
+
+def read_embeddings(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Ids (rows,), and vectors (rows, D) by column name, of a parquet file as ``zoobench encode`` writes it.
+
+    Raises:
+        ZoobenchError: no such file, or no ids and vectors of finite numbers in it.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ZoobenchError(f"cannot read embeddings {path}: {str(error).splitlines()[0]}") from error
+    vectors = {name: _vectors(table[name]) for name in table.column_names if _is_list(table.schema.field(name).type)}
+    if "example_id" not in table.column_names or not vectors:
+        raise ZoobenchError(
+            f"{path} has no example_id or no vectors of fixed length; zoobench encode writes such files"
+        )
+    for name, values in vectors.items():
+        if not np.isfinite(values).all():
+            raise ZoobenchError(f"{path}: column {name!r} holds NaN or infinite numbers")
+    return table["example_id"].to_pylist(), vectors
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
+
+
+def _vectors(column: pa.ChunkedArray) -> np.ndarray:
+    width = column.type.list_size
+    return np.asarray(column.combine_chunks().flatten().to_numpy(zero_copy_only=False), np.float64).reshape(-1, width)
+
+
+def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
+    """The labels of networks of any split, in the order of their ids.
+
+    Raises:
+        ZoobenchError: an id that the zoo does not have.
+    """
+    everything = pd.concat([hub.load_labels(zoo, split).frame for split in SPLITS]).set_index("example_id")
+    unknown = [example for example in ids if example not in everything.index]
+    if unknown:
+        raise ZoobenchError(f"{zoo.id} has no network {unknown[0]!r} ({len(unknown):,} unknown ids)")
+    return everything.loc[list(ids)]
+
+
+def weights_of(zoo: Zoo, ids: Sequence[str]) -> np.ndarray:
+    """The weights (rows, N) of networks of any split, in the order of their ids."""
+    wanted = pd.Index(ids)
+    found: np.ndarray | None = None
+    for split in SPLITS:
+        part = hub.load_split(zoo, split, columns=["example_id"])
+        position = wanted.get_indexer(pd.Index(part.labels["example_id"]))
+        if found is None:
+            found = np.empty((len(wanted), part.layout.size), np.float32)
+        found[position[position >= 0]] = part.weights[position >= 0]
+    assert found is not None
+    return found
+
+
+def separation(vectors: np.ndarray, labels: pd.DataFrame) -> Separation:
+    """Measure an embedding (rows, D), beside the labels of its rows."""
+    accuracy, run = labels["test_accuracy"].to_numpy(), pd.factorize(labels["run_id"])[0]
+    points, explained = plane(vectors)
+    nearest = NearestNeighbors(n_neighbors=min(len(vectors), 1 + int(np.bincount(run).max()))).fit(vectors)
+    candidates = nearest.kneighbors(vectors, return_distance=False)
+    other = run[candidates] != run[:, None]
+    has_one = other.any(axis=1)
+    neighbour = candidates[np.arange(len(vectors)), other.argmax(axis=1)]
+    gaps = np.abs(accuracy - accuracy[neighbour])[has_one]
+    apart = run[:, None] != run[None, :]
+    random_gap = np.abs(accuracy[:, None] - accuracy[None, :])[apart].mean() if apart.any() else float("nan")
+    neighbours = min(_NEIGHBOURS, (len(vectors) - 1) // 2)
+    return Separation(
+        rows=len(vectors),
+        dimensions=vectors.shape[1],
+        neighbour_gap=float(gaps.mean()) if len(gaps) else float("nan"),
+        random_gap=float(random_gap),
+        trustworthiness=float(trustworthiness(vectors, points, n_neighbors=neighbours)),
+        explained=explained,
+    )
+
+
+def plane(vectors: np.ndarray) -> tuple[np.ndarray, float]:
+    """The first two principal components (rows, 2), and the share of the variance in them."""
+    # Weights may be so large that their squares overflow.
+    scale = float(np.abs(vectors).max()) or 1.0
+    fitted = PCA(2, svd_solver="randomized", random_state=0).fit(vectors / scale)
+    return fitted.transform(vectors / scale) * scale, float(fitted.explained_variance_ratio_.sum())
+
+
+def draw(vectors: Mapping[str, np.ndarray], labels: pd.DataFrame, title: str, folder: Path) -> dict[str, Separation]:
+    """Draw and measure embeddings: ``<name>-pca.png``, ``<name>-similarity.png`` and ``separation.json``.
+
+    Args:
+        vectors: (rows, D) by name; of more than 2,000 rows a random sample is drawn, the same for all.
+        labels: of the rows.
+        title: of the pictures.
+        folder: made if needed.
+
+    Raises:
+        ZoobenchError: fewer than five networks, or a folder that cannot be written.
+    """
+    if len(labels) < 5:
+        raise ZoobenchError(f"{len(labels)} networks are too few to draw; encode a larger split")
+    chosen = np.sort(np.random.RandomState(0).permutation(len(labels))[:_MOST_ROWS])
+    shown = labels.iloc[chosen]
+    found = {name: separation(values[chosen], shown) for name, values in vectors.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, values in vectors.items():
+            for kind, figure in (
+                ("pca", pca_picture(values[chosen], shown, f"{title}: {name}", found[name])),
+                ("similarity", similarity_picture(values[chosen], shown, f"{title}: {name}")),
+            ):
+                figure.savefig(folder / f"{name}-{kind}.png", dpi=_DPI, metadata={"Software": None})
+        content = json.dumps({name: asdict(measured) for name, measured in found.items()}, indent=1) + "\n"
+        write_atomically(folder / "separation.json", content.encode())
+    except OSError as error:
+        raise ZoobenchError(f"cannot write pictures to {folder}: {error.strerror or error}") from error
+    return found
+
+
+def pca_picture(vectors: np.ndarray, labels: pd.DataFrame, title: str, measured: Separation) -> Figure:
+    """Networks in two dimensions, coloured by test accuracy (Figures 4 to 6)."""
+    points, _ = plane(vectors)
+    figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    coloured = axes.scatter(points[:, 0], points[:, 1], c=labels["test_accuracy"], s=6)
+    figure.colorbar(coloured, label="test accuracy")
+    axes.set(xlabel="PCA 1", ylabel="PCA 2")
+    axes.set_title(
+        f"{title}\nneighbour gap {measured.neighbour_gap:.3f} (random {measured.random_gap:.3f}), "
+        f"trustworthiness {measured.trustworthiness:.2f}",
+        fontsize="small",
+    )
+    return figure
+
+
+def similarity_picture(vectors: np.ndarray, labels: pd.DataFrame, title: str) -> Figure:
+    """Cosine similarities of networks sorted by test accuracy, lowest first (Figures 7 to 13)."""
+    order = np.argsort(labels["test_accuracy"].to_numpy(), kind="stable")
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = (vectors / np.where(length > 0, length, 1))[order]
+    figure = Figure(figsize=(4.6, 3.9), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(unit @ unit.T, vmin=-1, vmax=1, cmap="RdBu_r")
+    figure.colorbar(shown, label="cosine similarity")
+    axes.set(xlabel="networks by test accuracy", ylabel="networks by test accuracy")
+    axes.set_title(title, fontsize="small")
+    return figure
