@@ -112,6 +112,22 @@ def test_two_files_that_predict_different_tasks_are_one_result_each(write):
     assert [list(result.tasks) for result in results] == [["accuracy"], ["epoch"]]
 
 
+def test_tasks_of_one_zoo_in_two_files_are_averaged_once(write):
+    """Whether the tasks come in one file or in two, their mean is the same."""
+    apart = evaluate([write("a.parquet", tasks=("accuracy",)), write("b.parquet", noise=1, tasks=("epoch",))])
+    values = [
+        part.tasks[task].scores["r2"].value for part, task in zip(apart.results, ("accuracy", "epoch"), strict=True)
+    ]
+    overall = next(average for average in apart.averages if average.family is None and average.metric == "r2")
+    assert overall.score.value == pytest.approx(np.mean(values))
+    assert (overall.zoos, overall.tasks) == (["tetris-zoo-tiny/seed"], 2)
+
+
+def test_nothing_to_score_is_refused():
+    with pytest.raises(ZoobenchError, match="no predictions to score"):
+        evaluate([])
+
+
 def test_seeds_that_predict_different_things_are_refused(write):
     paths = [write("p-seed1.parquet"), write("p-seed2.parquet", tasks=("accuracy",))]
     with pytest.raises(ZoobenchError, match=r"p-seed2.parquet does not predict epoch of tetris-zoo-tiny/seed"):

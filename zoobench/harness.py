@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from . import __version__, hub, invariance, metrics, tasks
 from .averages import Resampled, averages, rounded, score_of
 from .classification import confusion as count_confusion
+from .errors import ZoobenchError
 from .joining import Joined, join
 from .predictions import Source, read_predictions, sources
 from .protocols import NFN
@@ -26,6 +27,9 @@ from .seeds import Method, methods
 from .zoos import Zoo
 
 SPLIT = "test"
+
+# Task name -> metric name -> value and resamples (1 + resamples,).
+_Values = dict[str, dict[str, np.ndarray]]
 
 
 def evaluate(
@@ -55,13 +59,16 @@ def evaluate(
             thing, or a protocol that leaves nothing of a zoo.
     """
     given = sources(predictions)
+    if not given:
+        raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
     files = [read_predictions(source, name=_name(given, k)) for k, source in enumerate(given)]
     found = methods(files)
     perturbed = None if against is None else read_predictions(against, perturbed=True)
     if perturbed:
         invariance.check(perturbed, found)
     bootstrap = bootstrap or Bootstrap()
-    results, resampled, drawn = [], [], []
+    results, drawn = [], []
+    resampled: dict[tuple[str, str], _Values] = {}
     for method in found:
         for groups in method.groups:
             for protocol in protocols:
@@ -73,10 +80,11 @@ def evaluate(
                     part = part.model_copy(update={"perturbed": changes})
                 results.append(part)
                 if zoo == trained_on:
-                    resampled.append(Resampled(zoo.id, protocol, values))
+                    resampled.setdefault((zoo.id, protocol), {}).update(values)
                 if pictures is not None:
                     drawn.append((part, seeds[0]))
-    result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(resampled, bootstrap))
+    in_distribution = [Resampled(*key, values) for key, values in resampled.items()]
+    result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(in_distribution, bootstrap))
     if pictures is not None:
         from .score_plots import draw
 
@@ -86,9 +94,6 @@ def evaluate(
 
 def _name(given: Sequence[Source], position: int) -> str:
     return "the DataFrame" if len(given) == 1 else f"DataFrame {position + 1}"
-
-
-_Values = dict[str, dict[str, np.ndarray]]
 
 
 def _score_zoo(
