@@ -101,7 +101,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Table:
-    """Columns of a file, read when asked for."""
+    """Columns of a file, read when asked for; ``names`` are decoded already, which can fail."""
 
     source: str
     sha256: str
