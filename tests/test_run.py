@@ -1,5 +1,6 @@
 import importlib.metadata
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from zoobench import hub, predictor
 from zoobench.errors import ZoobenchError
 from zoobench.examples import examples, hyperparameters, learnable
 from zoobench.harness import evaluate
+from zoobench.manifest import read_manifest, write_manifest
 from zoobench.run import Selection, run
 from zoobench.tasks import tasks_of
 from zoobench.zoos import resolve
@@ -200,3 +202,23 @@ def test_predictions_of_other_zoos_name_the_one_trained_on(tiny_hyp, tmp_path):
     assert set(frame["trained_on"]) == {tiny_hyp.id}
     with pytest.raises(ZoobenchError, match="zoo 'mnist-zoo-tiny/seed' is neither in"):
         run("linear", tiny_hyp, {}, tmp_path / "p.parquet", on=[tiny_hyp, resolve("mnist-zoo-tiny/seed")])
+
+
+def test_zoos_that_are_not_alike_are_not_predicted(tiny_hyp_home, tiny_home, tmp_path, monkeypatch, zoobench):
+    """Other networks, or other hyperparameters where those are seen; ``homes`` of two configs in one repo."""
+    home = tmp_path / "home"
+    shutil.copytree(tiny_hyp_home, home)
+    merged = home / "tetris-zoo-tiny"
+    shutil.copytree(tiny_home / "tetris-zoo-tiny", merged, dirs_exist_ok=True)
+    configs = {}
+    for source in (tiny_hyp_home, tiny_home):
+        configs |= read_manifest(source / "tetris-zoo-tiny").configs
+    write_manifest(merged, read_manifest(merged).model_copy(update={"configs": configs}))
+    monkeypatch.setenv("ZOOBENCH_DATA", str(home))
+    zoos = ("--zoo", "tetris-zoo-tiny/hyp", "--on", "tetris-zoo-tiny/seed")
+    what = ("run", "linear", *zoos, "--out", tmp_path / "p.parquet")
+    outcome = zoobench(*what, "--features", "lambda")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "do not vary the same hyperparameters; choose features of weights alone" in outcome.err
+    assert zoobench(*what, "--features", "stats", "--task", "accuracy").code == 0
+    assert set(pd.read_parquet(tmp_path / "p.parquet")["zoo"]) == {"tetris-zoo-tiny/seed"}

@@ -72,7 +72,7 @@ def run(
         _check_copies(copies, targets)
     on_step("loading")
     train, validation = (hub.load_split(zoo, split) for split in ("train", "validation"))
-    tests = {target.id: _same_network(train, hub.load_split(target, "test")) for target in targets}
+    tests = {target.id: _alike(train, hub.load_split(target, "test"), sees) for target in targets}
     learned = _learned(train, list(tests.values()), only, sees)
     seen, judge = (examples(split, learned, sees) for split in (train, validation))
     on_step("fitting")
@@ -177,11 +177,16 @@ def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
         raise ZoobenchError(f"{copies.folder} holds copies of another build of {zoo.id}; perturb it again")
 
 
-def _same_network(train: ZooSplit, test: ZooSplit) -> ZooSplit:
+def _alike(train: ZooSplit, test: ZooSplit, from_hyperparameters: bool) -> ZooSplit:
+    """Networks of the same layout, which vary in the same hyperparameters if those are seen."""
     if test.layout != train.layout:
         raise ZoobenchError(
             f"a predictor trained on {train.zoo.id} ({train.layout.size:,} weights) cannot predict {test.zoo.id} "
             f"({test.layout.size:,} weights); choose a zoo of the same network"
+        )
+    if from_hyperparameters and set(train.zoo.spec.varies) != set(test.zoo.spec.varies):
+        raise ZoobenchError(
+            f"{train.zoo.id} and {test.zoo.id} do not vary the same hyperparameters; choose features of weights alone"
         )
     return test
 
