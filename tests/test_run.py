@@ -147,7 +147,7 @@ def test_an_unwritable_place_is_named(zoobench, tiny, tmp_path):
 
 
 def test_baselines_are_listed_for_a_wrong_name(outside_packages):
-    with pytest.raises(ZoobenchError, match="choose from: broken, forgetful, gbm, heavy, linear, mean"):
+    with pytest.raises(ZoobenchError, match="choose from: broken, comvex, dnn, forgetful, gbm, heavy, linear, mean"):
         predictor.create("xyz", {})
 
 
