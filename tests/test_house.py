@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,15 @@ def test_declarations_import_declarations_only():
 
 @pytest.mark.parametrize(
     "modules",
-    ["zoobench.harness", "zoobench.cli", "zoobench_leaderboard.score", "zoobench_leaderboard.page", "zoobench.hub"],
+    [
+        "zoobench.harness",
+        "zoobench.cli",
+        "zoobench.hub",
+        "zoobench_leaderboard.score",
+        "zoobench_leaderboard.page",
+        # Every start of the command line loads these.
+        *(point.module for point in entry_points(group="zoobench.commands")),
+    ],
 )
 def test_scoring_needs_no_heavy_library(modules):
     code = (

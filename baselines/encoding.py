@@ -1,0 +1,74 @@
+"""Encoding the networks of a zoo by a model that was trained and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from zoobench.errors import ZoobenchError
+from zoobench.hub import ZooSplit
+from zoobench.layout import Layout
+from zoobench.manifest import write_atomically
+
+from .comvex import ComVeXModel
+
+_BATCH = 1024
+
+
+def load_encoder(folder: Path) -> ComVeXModel:
+    """Load a model that was saved by ``save_pretrained``.
+
+    Raises:
+        ZoobenchError: no such folder, or not a model of ours.
+    """
+    if not (folder / "config.json").is_file():
+        raise ZoobenchError(f"no model in {folder}: zoobench run comvex --param folder={folder} saves one")
+    try:
+        loaded: ComVeXModel = ComVeXModel.from_pretrained(folder).eval()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ZoobenchError(f"cannot load the model in {folder}: {str(error).splitlines()[0]}") from error
+    return loaded
+
+
+def encoded(encoder: ComVeXModel, networks: ZooSplit) -> pa.Table:
+    """``example_id``, ``z`` (D numbers), and ``z_<layer>`` for each layer that has a vector of its own.
+
+    Raises:
+        ZoobenchError: a model of other networks, or one without an encoder.
+    """
+    config = encoder.config
+    if Layout.from_json(config.layout) != networks.layout:
+        raise ZoobenchError(f"the model encodes other networks than those of {networks.zoo.id}; their layouts differ")
+    if config.architecture == "fc":
+        raise ZoobenchError("a model of the architecture 'fc' has no encoder; choose fc-linear, linear or conv")
+    batches = torch.from_numpy(np.ascontiguousarray(networks.weights)).split(_BATCH)
+    with torch.inference_mode():
+        vectors = torch.cat([encoder.encode(batch) for batch in batches]).numpy()
+    columns = {"example_id": pa.array(networks.labels["example_id"]), "z": _lists(vectors)}
+    if config.architecture in ("linear", "conv"):
+        for number, layer in enumerate(networks.layout.layers):
+            part = slice(number * config.embedding, (number + 1) * config.embedding)
+            columns[f"z_{layer.name}"] = _lists(vectors[:, part])
+    return pa.table(columns)
+
+
+def _lists(vectors: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1])
+
+
+def write_encoded(table: pa.Table, out: Path) -> None:
+    """Write vectors as parquet, whole or not at all.
+
+    Raises:
+        ZoobenchError: it cannot be written.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    try:
+        write_atomically(out, sink.getvalue().to_pybytes())
+    except OSError as error:
+        raise ZoobenchError(f"cannot write {out}: {error.strerror or error}") from error
