@@ -92,10 +92,11 @@ def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
         ZoobenchError: an id that the zoo does not have.
     """
     everything = pd.concat([hub.load_labels(zoo, split).frame for split in SPLITS]).set_index("example_id")
-    unknown = [example for example in ids if example not in everything.index]
-    if unknown:
+    wanted = pd.Index(ids)
+    unknown = wanted[~wanted.isin(everything.index)]
+    if len(unknown):
         raise ZoobenchError(f"{zoo.id} has no network {unknown[0]!r} ({len(unknown):,} unknown ids)")
-    return everything.loc[list(ids)]
+    return everything.loc[wanted]
 
 
 def weights_of(zoo: Zoo, ids: Sequence[str]) -> np.ndarray:

@@ -184,7 +184,7 @@ def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
 def _references(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
     """The predictions that the zoo carries of its test split; the split of later papers has other rows."""
     found = []
-    for path, _ in hub.reference_files(zoo, homes) if protocol != NFN else ():
+    for path in hub.reference_files(zoo, homes) if protocol != NFN else ():
         file = read_predictions(path)
         joined = join(file, file.groups[0], protocol, homes)
         scores = {name: _points(tasks.get(name), joined.samples[name]) for name in names if name in joined.samples}

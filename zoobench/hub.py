@@ -149,8 +149,8 @@ def protocol_file(zoo: Zoo, name: str, homes: Sequence[Path] = ()) -> tuple[Path
     return folder.checked(path)
 
 
-def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[tuple[Path, str]]:
-    """The reference predictions that a zoo carries (see ``references``), with their sha256, checked.
+def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[Path]:
+    """The reference predictions that a zoo carries (see ``references``), checked.
 
     A local folder with the labels alone may lack them.
 
@@ -160,7 +160,7 @@ def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[tuple[Path, st
     folder = _Folder(zoo, homes)
     prefix = f"references/{zoo.spec.config}/"
     paths = [entry.path for entry in folder.config().files if entry.path.startswith(prefix)]
-    return [folder.checked(path) for path in paths if folder.local is None or (folder.local / path).is_file()]
+    return [folder.checked(path)[0] for path in paths if folder.local is None or (folder.local / path).is_file()]
 
 
 def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:
