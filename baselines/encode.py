@@ -19,7 +19,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def encode(
-    model: Annotated[Path, typer.Option(help="Folder of a model that a baseline saved (--param folder=...).")],
+    model: Annotated[Path, typer.Option(help="Folder that zoobench run comvex --save wrote.")],
     zoo: Annotated[str, typer.Option(help="Zoo whose networks to encode.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",

@@ -26,7 +26,7 @@ def load_encoder(folder: Path) -> ComVeXModel:
         ZoobenchError: no such folder, or not a model of ours.
     """
     if not (folder / "config.json").is_file():
-        raise ZoobenchError(f"no model in {folder}: zoobench run comvex --param folder={folder} saves one")
+        raise ZoobenchError(f"no model in {folder}: zoobench run comvex --save {folder} saves one")
     try:
         loaded: ComVeXModel = ComVeXModel.from_pretrained(folder).eval()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,10 @@ class Head:
     high: float = 1.0
     bounded: bool = False
     classes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Head:
+        return cls(**{**entry, "classes": tuple(entry["classes"])})
 
     @property
     def outputs(self) -> int:

@@ -197,6 +197,29 @@ def test_searching_twice_gives_the_same_file(tiny, tmp_path):
     assert (tmp_path / "one-chosen.json").read_bytes() == (tmp_path / "two-chosen.json").read_bytes()
 
 
+def test_trials_on_ray_choose_what_trials_in_this_process_choose(tiny_hyp, tmp_path):
+    """Two workers at a time, which end in any order; half of the trials are in the database already."""
+    for name, engine in (("local", "local"), ("ray", "ray")):
+        storage = tmp_path / f"{name}.db"
+        for trials in (2, 4):
+            selection = Selection(trials, storage, engine, 2)
+            run("gbm", tiny_hyp, {"max_trees": "10"}, tmp_path / name, only=["accuracy", "init"], selection=selection)
+    assert (tmp_path / "ray").read_bytes() == (tmp_path / "local").read_bytes()
+    assert (tmp_path / "ray-chosen.json").read_bytes() == (tmp_path / "local-chosen.json").read_bytes()
+
+
+def test_bad_options_of_a_search_are_one_line(zoobench, tiny, tmp_path):
+    def refusal(*options):
+        outcome = zoobench("run", "gbm", "--zoo", tiny.id, "--out", tmp_path / "p.parquet", *options)
+        assert (outcome.code, outcome.out) == (2, "")
+        return outcome.err
+
+    assert refusal("--trials", 2, "--engine", "rai") == "error: unknown engine 'rai'; did you mean 'ray'?\n"
+    for option in (("--storage", "x.db"), ("--engine", "ray"), ("--workers", 2)):
+        assert refusal(*option) == "error: --storage, --engine and --workers are of a search; add --trials\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_predictions_of_other_zoos_name_the_one_trained_on(tiny_hyp, tmp_path):
     frame = run("linear", tiny_hyp, {}, tmp_path / "p.parquet", on=[tiny_hyp])
     assert set(frame["trained_on"]) == {tiny_hyp.id}

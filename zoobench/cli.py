@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .cli_baselines import app as baselines_app
 from .cli_parts import JsonFlag, needs, print_json
 from .cli_scoring import app as score_app
 from .errors import ZoobenchError
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(baselines_app)
 app.add_typer(score_app)
 
 
@@ -225,53 +227,6 @@ def publish(
     with progress.spinner(f"publishing {repo_id}") as on_step:
         url = publisher.publish(what, private, on_step)
     typer.echo(f"published {repo_id}: {url}")
-
-
-@app.command()
-def run(
-    baseline: Annotated[str, typer.Argument(help="Name of an installed predictor.")],
-    zoo: Annotated[str, typer.Option(help="Zoo to train on and predict.")],
-    out: Annotated[Path, typer.Option(help="Predictions file to write (parquet).")],
-    features: Annotated[
-        str | None, typer.Option(help="Feature sets joined by +: W, W1, stats, stats-last, l2, lambda, ...")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the predictor, where it has one.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="name=value, any other parameter; repeatable.")] = None,
-    on: Annotated[
-        list[str] | None, typer.Option(help="Zoo to predict; repeatable; default the zoo trained on.")
-    ] = None,
-    perturbed: Annotated[
-        Path | None,
-        typer.Option(help="Folder of perturbed copies (see perturb); writes OUT-perturbed.parquet."),
-    ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Task to learn; repeatable; default all.")] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Search the predictor's own ranges by so many random draws.")
-    ] = None,
-    storage: Annotated[Path | None, typer.Option(help="SQLite file that keeps trials, to resume a search.")] = None,
-) -> None:
-    """Train a baseline on a zoo and predict every task of its test split, or of others' with the same network.
-
-    Example: zoobench run gbm --zoo tetris-zoo/seed --features stats --out preds.parquet
-    """
-    from . import progress
-    from .run import Selection
-    from .run import run as run_baseline
-    from .zoos import resolve
-
-    parameters = {"features": features, "seed": None if seed is None else str(seed)}
-    for text in param or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ZoobenchError(f"--param takes name=value, not {text!r}")
-        parameters[name] = value
-    given = {name: value for name, value in parameters.items() if value is not None}
-    with progress.spinner(f"{baseline} on {zoo}") as on_step:
-        others = [resolve(name) for name in on or []]
-        selection = Selection(trials, storage) if trials else None
-        frame = run_baseline(baseline, resolve(zoo), given, out, on_step, others, perturbed, task, selection)
-    predicted = [name for name in frame.columns if name not in ("zoo", "example_id", "trained_on")]
-    typer.echo(f"wrote {len(frame):,} predictions of {', '.join(predicted)} to {out}")
 
 
 @functools.cache

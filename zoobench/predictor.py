@@ -67,7 +67,8 @@ class Predictor(Protocol):
     """Learns every task of a zoo from its weights.
 
     One that has an attribute ``uses_hyperparameters`` which is true sees how each network was trained, and is asked for
-    outcomes of training only.
+    outcomes of training only. One that has ``save(folder)``, and ``load(folder)`` for an unfitted one of the same
+    parameters, can be kept (see ``fitted``).
     """
 
     def fit(self, train: Examples, validation: Examples) -> Predictor:

@@ -1,18 +1,11 @@
-"""The Ray engine: each chunk is a Ray task of one CPU core or one GPU.
-
-The tasks run on a Ray of this machine, or on the cluster that ``RAY_ADDRESS`` names, where zoobench must be installed
-too. Rows come back through Ray's object store, so the machines need no common disk. Imported only where Ray is used.
-"""
+"""The Ray engine: each chunk is a Ray task of one CPU core or one GPU (see ``ray_tasks``)."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
-import os
-import socket
+import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import ray
@@ -23,13 +16,10 @@ from .chunks import Chunk, Rows, train_chunk
 from .engines import OnEpoch
 from .errors import ZoobenchError
 from .images import Images
-
-_POLL_SECONDS = 0.2
-_CONNECT_SECONDS = 10
-_RETRIES = 3
+from .ray_tasks import RETRIES, explained, finished, session
 
 
-@ray.remote(max_retries=_RETRIES)
+@ray.remote(max_retries=RETRIES)
 def _task(number: int, chunk: Chunk, images: Images, device: str, epochs: Queue) -> Rows:
     torch.set_num_threads(1)
     # Ray's arrays are read-only views of shared memory, which PyTorch warns about.
@@ -48,19 +38,12 @@ def train(
 ) -> Iterator[tuple[Chunk, Rows]]:
     """Train as Ray tasks, ``workers`` at a time; a task whose worker dies is done again, up to three times."""
     kind = "CPU" if device == "cpu" else "GPU"
-    with _session(workers):
+    with session(workers):
         available = int(ray.cluster_resources().get(kind, 0))
         if not available:
             raise ZoobenchError(f"Ray has no {kind} for --device {device}; give it one, or choose another --device")
-        try:
+        with explained("finished chunks are kept: go on with --resume, and with fewer --workers if memory ran out"):
             yield from _tasks(chunks, images, device, workers or available, kind, on_epoch)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:
-            raise ZoobenchError(
-                f"a Ray task failed {1 + _RETRIES} times ({str(error).splitlines()[0]}); finished chunks are kept: "
-                "go on with --resume, and with fewer --workers if memory ran out"
-            ) from error
 
 
 def _tasks(
@@ -69,59 +52,17 @@ def _tasks(
     epochs = Queue(actor_options={"num_cpus": 0})
     task = _task.options(num_cpus=1, num_gpus=1 if kind == "GPU" else 0)
     shared = ray.put(images)
-    waiting = list(range(len(chunks)))[::-1]
-    flying: dict[ray.ObjectRef, Chunk] = {}
+    jobs = {n: functools.partial(task.remote, n, chunk, shared, device, epochs) for n, chunk in enumerate(chunks)}
+
+    def report() -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                number, epoch = epochs.get_nowait()
+                on_epoch(chunks[number], epoch)
+
     try:
-        while waiting or flying:
-            while waiting and len(flying) < workers:
-                number = waiting.pop()
-                flying[task.remote(number, chunks[number], shared, device, epochs)] = chunks[number]
-            done, _ = ray.wait(list(flying), timeout=_POLL_SECONDS)
-            with contextlib.suppress(Empty):
-                while True:
-                    number, epoch = epochs.get_nowait()
-                    on_epoch(chunks[number], epoch)
-            for reference in done:
-                yield flying.pop(reference), ray.get(reference)
+        with contextlib.closing(finished(jobs, workers, report)) as ended:
+            for number, rows in ended:
+                yield chunks[number], rows
     finally:
-        for reference in flying:
-            ray.cancel(reference, force=True)
         epochs.shutdown(force=True)
-
-
-@contextlib.contextmanager
-def _session(workers: int | None) -> Iterator[None]:
-    """A Ray to work with: the one this process is connected to, the cluster at ``RAY_ADDRESS``, or a new local one."""
-    if ray.is_initialized():
-        yield
-        return
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _check_reachable(address)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(address="local", num_cpus=workers or os.cpu_count(), include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "a local Ray"
-        raise ZoobenchError(f"cannot use {where}: {str(error).splitlines()[0]}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Ray waits for minutes for a cluster that is not there, and then ends the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
-        return  # "auto" or "local"
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ZoobenchError(
-            f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error.strerror or error}; start it "
-            "(ray start --head) or unset RAY_ADDRESS to use this machine"
-        ) from error

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from . import hub, predictor, tasks
+from . import fitted, hub, predictor, tasks
 from .errors import ZoobenchError
 from .examples import examples, learnable
+from .fitted import Fitted, Part
 from .hub import ZooSplit
 from .manifest import write_atomically
 from .perturb import PerturbedZoo, read_perturbed
@@ -29,6 +30,8 @@ class Selection:
 
     trials: int
     storage: Path | None = None
+    engine: str = "local"
+    workers: int | None = None
 
 
 def run(
@@ -41,6 +44,7 @@ def run(
     perturbed: Path | None = None,
     only: Sequence[str] | None = None,
     selection: Selection | None = None,
+    keep: Path | None = None,
 ) -> pd.DataFrame:
     """Fit a predictor on a zoo and write its predictions of test splits.
 
@@ -56,53 +60,48 @@ def run(
         only: names of the tasks to learn; default all that make sense.
         selection: choose parameters, task by task, from the predictor's own ranges; what was chosen goes to
             ``<out>-chosen.json``.
+        keep: a folder to save the fitted predictor in (see ``fitted``).
 
     Returns:
         the predictions frame, as written.
 
     Raises:
         ZoobenchError: unknown predictor, parameter, task or zoo; a zoo of other networks; a predictor that misses a
-            task or predicts non-numbers.
+            task, predicts non-numbers, or cannot be saved.
     """
     chosen = predictor.create(name, parameters)
-    sees = bool(getattr(chosen, "uses_hyperparameters", False))
+    sees = fitted.uses_hyperparameters(chosen)
+    if keep:
+        fitted.check_savable(name, chosen, keep)
     copies = read_perturbed(perturbed) if perturbed else None
     targets = list(on) or [zoo]
     if copies:
         _check_copies(copies, targets)
     on_step("loading")
     train, validation = (hub.load_split(zoo, split) for split in ("train", "validation"))
-    tests = {target.id: _alike(train, hub.load_split(target, "test"), sees) for target in targets}
+    tests = {target.id: hub.load_split(target, "test") for target in targets}
+    for test in tests.values():
+        fitted.check_alike(zoo, train.layout, test, sees)
     learned = _learned(train, list(tests.values()), only, sees)
     seen, judge = (examples(split, learned, sees) for split in (train, validation))
     on_step("fitting")
-    fitted = _fit(name, parameters, seen, judge, zoo, out, on_step, selection)
+    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection)
+    found = Fitted(name, parameters, zoo, train.layout, tuple(seen.targets.columns), seen.classes, tuple(parts))
+    if keep:
+        on_step("saving")
+        fitted.save(found, keep)
     on_step("predicting")
-
-    def predict(zoo_of: Zoo, ids: np.ndarray, test: Examples) -> pd.DataFrame:
-        predicted = pd.concat([part.predict(test).filter(part_tasks) for part_tasks, part in fitted], axis=1)
-        _check(name, predicted, seen, len(ids))
-        frame = pd.DataFrame({"zoo": zoo_of.id, "example_id": ids})
-        if on:
-            frame["trained_on"] = zoo.id
-        for task in seen.targets.columns:
-            values = predicted[task].to_numpy()
-            frame[task] = values if task in seen.classes else values.astype(np.float32)
-        return frame
-
-    frames = [
-        predict(test.zoo, test.labels["example_id"].to_numpy(), examples(test, (), sees)) for test in tests.values()
-    ]
+    frames = [found.predict(test, bool(on)) for test in tests.values()]
     write_predictions(pd.concat(frames), out)
     if copies:
-        parts = []
-        labels = tests[copies.manifest.zoo].labels.set_index("example_id")
+        changed = []
+        original = tests[copies.manifest.zoo]
+        labels = original.labels.set_index("example_id")
         for copy in copies:
             on_step(copy.name)
-            original = ZooSplit(zoo, "test", train.layout, copy.weights, labels.loc[copy.example_ids].reset_index())
-            found = predict(resolve(copies.manifest.zoo), copy.example_ids, examples(original, (), sees))
-            parts.append(found.assign(perturbation=copy.name))
-        write_predictions(pd.concat(parts), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
+            networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
+            changed.append(found.predict(networks, bool(on)).assign(perturbation=copy.name))
+        write_predictions(pd.concat(changed), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
     return pd.concat(frames)
 
 
@@ -135,14 +134,14 @@ def _fit(
     out: Path,
     on_step: Callable[[str], None],
     selection: Selection | None,
-) -> list[tuple[list[str], predictor.Predictor]]:
+) -> list[Part]:
     """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
     if selection is None:
-        return [(list(train.targets.columns), predictor.create(name, parameters).fit(train, validation))]
+        return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
     space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
     chosen = search(
-        lambda drawn: predictor.create(name, parameters, drawn),
+        functools.partial(predictor.create, name, parameters),
         {key: values for key, values in space.items() if key not in parameters},
         train,
         validation,
@@ -151,6 +150,8 @@ def _fit(
         selection.storage,
         identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train').sha256}",
         on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
+        engine=selection.engine,
+        workers=selection.workers,
     )
     record = {
         "baseline": name,
@@ -161,12 +162,13 @@ def _fit(
     }
     write_atomically(out.with_name(f"{out.stem}-chosen.json"), (json.dumps(record, indent=1) + "\n").encode())
     on_step("fitting")
-    fitted = []
+    parts = []
     for trial in sorted({found.trial for found in chosen.values()}):
         names = [task for task, found in chosen.items() if found.trial == trial]
-        part = predictor.create(name, parameters, chosen[names[0]].parameters)
-        fitted.append((names, part.fit(train.only(names), validation.only(names))))
-    return fitted
+        made = predictor.create(name, parameters, chosen[names[0]].parameters)
+        made = made.fit(train.only(names), validation.only(names))
+        parts.append(Part(made, tuple(names), chosen[names[0]].parameters))
+    return parts
 
 
 def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
@@ -175,40 +177,3 @@ def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
         raise ZoobenchError(f"{copies.folder} holds copies of {zoo.id}, which is not predicted here; name it with --on")
     if hub.load_labels(zoo, "test").sha256 != copies.manifest.labels_sha256:
         raise ZoobenchError(f"{copies.folder} holds copies of another build of {zoo.id}; perturb it again")
-
-
-def _alike(train: ZooSplit, test: ZooSplit, from_hyperparameters: bool) -> ZooSplit:
-    """Networks of the same layout, which vary in the same hyperparameters if those are seen."""
-    if test.layout != train.layout:
-        raise ZoobenchError(
-            f"a predictor trained on {train.zoo.id} ({train.layout.size:,} weights) cannot predict {test.zoo.id} "
-            f"({test.layout.size:,} weights); choose a zoo of the same network"
-        )
-    if from_hyperparameters and set(train.zoo.spec.varies) != set(test.zoo.spec.varies):
-        raise ZoobenchError(
-            f"{train.zoo.id} and {test.zoo.id} do not vary the same hyperparameters; choose features of weights alone"
-        )
-    return test
-
-
-def _check(name: str, predicted: pd.DataFrame, seen: Examples, rows: int) -> None:
-    wanted = list(seen.targets.columns)
-    missing = [task for task in wanted if task not in predicted.columns]
-    if missing or len(predicted) != rows:
-        raise ZoobenchError(
-            f"baseline {name!r} predicted {len(predicted):,} rows and lacks tasks {missing}; "
-            f"expected {rows:,} rows of {', '.join(wanted)}"
-        )
-    bad = [
-        task
-        for task in wanted
-        if not (
-            predicted[task].isin(seen.classes[task])
-            if task in seen.classes
-            else np.isfinite(predicted[task].to_numpy(dtype=np.float64))
-        ).all()
-    ]
-    if bad:
-        raise ZoobenchError(
-            f"baseline {name!r} predicted NaN or infinite values, or unknown classes, for {', '.join(bad)}"
-        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ import numpy as np
 import pandas as pd
 
 from . import metrics
-from .errors import ZoobenchError
+from .errors import ZoobenchError, did_you_mean
 from .predictor import Examples, Predictor
 from .resampling import Sample
 from .zoos.spec import Choice, LogUniform, Uniform
 
 Distribution = Choice | Uniform | LogUniform
 Parameters = Mapping[str, Any]
+Create = Callable[[Parameters], Predictor]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def draw(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str,
 
 
 def search(
-    create: Callable[[Parameters], Predictor],
+    create: Create,
     space: Mapping[str, Distribution],
     train: Examples,
     validation: Examples,
@@ -63,6 +64,8 @@ def search(
     storage: Path | None = None,
     identity: str = "",
     on_trial: Callable[[int], None] = lambda done: None,
+    engine: str = "local",
+    workers: int | None = None,
 ) -> dict[str, Chosen]:
     """Find the best parameters for every task.
 
@@ -76,15 +79,20 @@ def search(
         storage: an SQLite database to keep the trials in; a finished trial in it is not repeated.
         identity: what else the trials depend on; trials of another identity are others.
         on_trial: told how many trials are done.
+        engine: a key of ``ENGINES``; every engine chooses the same.
+        workers: how many trials at a time, where the engine can; ``None`` for one per CPU core.
 
     Returns:
         task -> what was chosen.
 
     Raises:
-        ZoobenchError: the predictor has nothing to choose, or no trial gave a defined score for a task.
+        ZoobenchError: an unknown engine, or one that is not installed; the predictor has nothing to choose, or no
+            trial gave a defined score for a task.
     """
     import optuna
 
+    if engine not in ENGINES:
+        raise ZoobenchError(f"unknown engine {engine!r}{did_you_mean(engine, ENGINES)}")
     if not space:
         raise ZoobenchError("this predictor has no parameters to search; leave out --trials")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -105,16 +113,14 @@ def search(
         if trial.state == optuna.trial.TrialState.COMPLETE
     }
     on_trial(len(done))
-    for number in range(trials):
-        if number in done:
-            continue
-        parameters = draw(space, seed, number)
-        done[number] = judge(create, parameters, train, validation)
+    missing = {number: draw(space, seed, number) for number in range(trials) if number not in done}
+    for number, scores in ENGINES[engine](create, missing, train, validation, workers) if missing else ():
+        done[number] = scores
         mean = float(np.mean(list(done[number].values())))
         study.add_trial(
             optuna.trial.create_trial(
                 value=mean if math.isfinite(mean) else -1e9,
-                params=parameters,
+                params=missing[number],
                 distributions={name: _distribution(values) for name, values in space.items()},
                 user_attrs={"number": number, "scores": json.dumps(done[number])},
             )
@@ -143,9 +149,28 @@ def _distribution(values: Distribution) -> Any:
             return FloatDistribution(values.low, values.high, log=isinstance(values, LogUniform))
 
 
-def judge(
-    create: Callable[[Parameters], Predictor], parameters: Parameters, train: Examples, validation: Examples
-) -> dict[str, float]:
+def _local(
+    create: Create, trials: Mapping[int, Parameters], train: Examples, validation: Examples, workers: int | None
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """One trial after the other, each with all cores."""
+    for number, parameters in trials.items():
+        yield number, judge(create, parameters, train, validation)
+
+
+def _ray(
+    create: Create, trials: Mapping[int, Parameters], train: Examples, validation: Examples, workers: int | None
+) -> Iterator[tuple[int, dict[str, float]]]:
+    try:
+        from .ray_search import judged
+    except ImportError as error:
+        raise ZoobenchError(f"--engine ray needs {error.name}: pip install 'zoobench[ray]'") from error
+    return judged(create, trials, train, validation, workers)
+
+
+ENGINES: Mapping[str, Callable[..., Iterator[tuple[int, dict[str, float]]]]] = {"local": _local, "ray": _ray}
+
+
+def judge(create: Create, parameters: Parameters, train: Examples, validation: Examples) -> dict[str, float]:
     """The mean score over folds of a predictor with some parameters, by task."""
     if train.folds is None:
         predicted = create(parameters).fit(train, validation).predict(validation.only(()))

@@ -6,6 +6,8 @@ Liu trains one network for test accuracy (``--task accuracy``); of several tasks
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.layout import Layout
@@ -55,7 +58,8 @@ class ComVeXPredictor:
         max_epochs: upper limit.
         patience: epochs without a better validation loss before stopping.
         device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
-        folder: where checkpoints and the fitted model are kept, to be resumed and loaded; "" for nowhere.
+        checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
+            goes on; "" for nowhere.
 
     Attributes:
         model_: the fitted ``ComVeXModel``.
@@ -76,7 +80,7 @@ class ComVeXPredictor:
         max_epochs: int = 100,
         patience: int = 10,
         device: str = "auto",
-        folder: str = "",
+        checkpoints: str = "",
     ) -> None:
         for what, name, options in (
             ("architecture", architecture, ARCHITECTURES),
@@ -99,7 +103,7 @@ class ComVeXPredictor:
         self.max_epochs = max_epochs
         self.patience = patience
         self.device = device
-        self.folder = folder
+        self.checkpoints = checkpoints
 
     def space(self, layout: Layout) -> Mapping[str, Distribution]:
         """The ranges of Liu, appendix A: stronger regularisation for the large networks of CNN Zoo 2."""
@@ -135,10 +139,10 @@ class ComVeXPredictor:
         )
         parts = [_Rows(part.weights, encoded_targets(heads, part)) for part in (train, validation)]
         with tempfile.TemporaryDirectory() as temporary:
-            kept = Path(self.folder) if self.folder else None
+            kept = Path(self.checkpoints) / self._identity(train) if self.checkpoints else Path(temporary)
             trainer = Trainer(
                 model,
-                self._arguments(kept / "checkpoints" if kept else Path(temporary)),
+                self._arguments(kept),
                 data_collator=_whole,
                 train_dataset=parts[0],
                 eval_dataset=parts[1],
@@ -146,11 +150,18 @@ class ComVeXPredictor:
                 callbacks=[EarlyStoppingCallback(self.patience)],
             )
             trainer.remove_callback(PrinterCallback)
-            interrupted = kept is not None and any((kept / "checkpoints").glob("checkpoint-*"))
-            trainer.train(resume_from_checkpoint=interrupted or None)
+            trainer.train(resume_from_checkpoint=get_last_checkpoint(kept) if kept.is_dir() else None)
+            shutil.rmtree(kept, ignore_errors=True)
         self.model_ = model.eval().cpu()
-        if kept:
-            self.model_.save_pretrained(kept)
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and model.safetensors, for ``ComVeXModel.from_pretrained``."""
+        self.model_.save_pretrained(folder)
+
+    def load(self, folder: Path) -> ComVeXPredictor:
+        """Be what was saved."""
+        self.model_ = ComVeXModel.from_pretrained(folder).eval()
         return self
 
     def predict(self, test: Examples) -> pd.DataFrame:
@@ -163,6 +174,14 @@ class ComVeXPredictor:
             {head.task: head.decoded(part) for head, part in zip(self.model_.heads, parts, strict=True)}
         )
 
+    def _identity(self, train: Examples) -> str:
+        """Of a training: checkpoints of other parameters or other networks are others."""
+        parameters = {
+            name: value for name, value in vars(self).items() if name not in ("checkpoints", "device", "model_")
+        }
+        facts = (sorted(parameters.items()), train.runs.tolist(), train.targets.to_csv())
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
     def _arguments(self, folder: Path) -> TrainingArguments:
         on_gpu = self.device == "auto" and torch.cuda.is_available()
         return TrainingArguments(
@@ -173,7 +192,7 @@ class ComVeXPredictor:
             eval_strategy="epoch",
             save_strategy="epoch",
             save_total_limit=1,
-            save_only_model=not self.folder,
+            save_only_model=not self.checkpoints,
             load_best_model_at_end=True,
             metric_for_best_model="eval_loss",
             greater_is_better=False,

@@ -130,7 +130,7 @@ class ComVeXModel(PreTrainedModel):
         parts: list[nn.Module] = []
         for fan_in, fan_out in itertools.pairwise(widths):
             parts += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(config.dropout)]
-        self.heads = [Head(**{**head, "classes": tuple(head["classes"])}) for head in config.heads]
+        self.heads = [Head.from_json(head) for head in config.heads]
         self.predictor = nn.Sequential(*parts, nn.Linear(widths[-1], sum(head.outputs for head in self.heads)))
         self.post_init()
 

@@ -8,9 +8,11 @@ loss, and the best epoch's weights are kept.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from zoobench.search import Distribution
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import Head, heads_of
+from ..stored import load_arrays, save_arrays, scaler_arrays, scaler_of
 
 _INITS = {
     "xavier_normal": lambda weight, std: nn.init.xavier_normal_(weight),
@@ -137,6 +140,28 @@ class DNNPredictor:
         x = self._scaled(test)
         with torch.inference_mode():
             return pd.DataFrame({head.task: head.decoded(self.networks_[head.task](x)) for head in self.heads_})
+
+    def save(self, folder: Path) -> None:
+        """Write what was fitted."""
+        networks = {
+            f"{task}.{name}": tensor.numpy()
+            for task, network in self.networks_.items()
+            for name, tensor in network.state_dict().items()
+        }
+        save_arrays(folder, scaler_arrays(self.scaler_) | networks, [dataclasses.asdict(head) for head in self.heads_])
+
+    def load(self, folder: Path) -> DNNPredictor:
+        """Be what was saved."""
+        arrays, heads = load_arrays(folder)
+        self.scaler_ = scaler_of(arrays)
+        self.heads_ = [Head.from_json(head) for head in heads]
+        self.networks_ = {}
+        for head in self.heads_:
+            network = self._network(len(self.scaler_.mean_), head.outputs)
+            names = network.state_dict()
+            network.load_state_dict({name: torch.from_numpy(arrays[f"{head.task}.{name}"]) for name in names})
+            self.networks_[head.task] = network.eval()
+        return self
 
     def _trained(
         self, head: Head, x: torch.Tensor, y: torch.Tensor, x_validation: torch.Tensor, judge: torch.Tensor

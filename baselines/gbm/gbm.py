@@ -6,8 +6,10 @@ Classes are predicted by the same trees with a softmax.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -21,6 +23,8 @@ from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 # Above so many features the paper samples few of them for each tree.
 _HIGH_DIMENSIONAL = ("W", "W2", "W3")
+_SUFFIX = ".lightgbm.txt"
+_NAMES = "tasks.json"
 
 
 class GBMPredictor:
@@ -42,7 +46,7 @@ class GBMPredictor:
         patience: trees without a better validation loss before stopping.
 
     Attributes:
-        models_: task -> fitted ``LGBMRegressor``, or ``LGBMClassifier`` of class numbers.
+        models_: task -> fitted trees, up to the best number of them.
         names_: classification task -> the classes by number.
     """
 
@@ -102,7 +106,7 @@ class GBMPredictor:
     def fit(self, train: Examples, validation: Examples) -> GBMPredictor:
         """Fit every column of ``train.targets``."""
         x, x_validation = self._features(train), self._features(validation)
-        self.models_: dict[str, lgb.LGBMModel] = {}
+        self.models_: dict[str, lgb.Booster] = {}
         self.names_: dict[str, np.ndarray] = {}
         for task in train.targets.columns:
             model = (lgb.LGBMClassifier if task in train.classes else lgb.LGBMRegressor)(
@@ -136,14 +140,32 @@ class GBMPredictor:
                 eval_y=judge[seen],
                 callbacks=[lgb.early_stopping(self.patience, verbose=False)],
             )
-            self.models_[task] = model
+            self.models_[task] = model.booster_
         return self
 
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
         x = self._features(test)
-        predicted = {task: model.predict(x) for task, model in self.models_.items()}
-        return pd.DataFrame(predicted | {task: names[predicted[task]] for task, names in self.names_.items()})
+        predicted = {task: model.predict(x, num_threads=os.cpu_count()) for task, model in self.models_.items()}
+        for task, names in self.names_.items():
+            # Of two classes LightGBM gives the probability of the second alone.
+            scores = predicted[task]
+            predicted[task] = names[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0.5).astype(int)]
+        return pd.DataFrame(predicted)
+
+    def save(self, folder: Path) -> None:
+        """Write the trees of each task as LightGBM's text."""
+        for task, model in self.models_.items():
+            model.save_model(folder / f"{task}{_SUFFIX}", num_iteration=model.best_iteration)
+        names = {task: names.tolist() for task, names in self.names_.items()}
+        (folder / _NAMES).write_text(json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n")
+
+    def load(self, folder: Path) -> GBMPredictor:
+        """Be what was saved."""
+        about = json.loads((folder / _NAMES).read_text())
+        self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
+        self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
+        return self
 
     def _features(self, examples: Examples) -> np.ndarray:
         return extract(self.features, examples.weights, examples.layout, examples.hyperparameters)

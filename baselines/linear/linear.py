@@ -9,6 +9,8 @@ cross-entropy (Schürholt 2021, sec. 4.2), the strength chosen on validation acc
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
@@ -20,6 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from zoobench.errors import ZoobenchError
 from zoobench.features import extract, uses_hyperparameters
 from zoobench.predictor import Examples
+
+from ..stored import load_arrays, save_arrays, scaler_arrays, scaler_of
 
 _RIDGE_ALPHAS = 10.0 ** np.arange(-5, 4)
 _LOGIT_ALPHAS = 10.0 ** np.arange(-7, -1, 2)
@@ -88,6 +92,34 @@ class LinearPredictor:
         linear = {task: x @ w + self.intercepts_[task] for task, w in self.coefficients_.items()}
         numbers = {task: expit(z) if task in self.logit_tasks_ else z for task, z in linear.items()}
         return pd.DataFrame(numbers | {task: model.predict(x) for task, model in self.classifiers_.items()})
+
+    def save(self, folder: Path) -> None:
+        """Write what was fitted."""
+        arrays = scaler_arrays(self.scaler_) | {f"{task}.weight": w for task, w in self.coefficients_.items()}
+        for task, model in self.classifiers_.items():
+            arrays |= {f"{task}.weight": model.coef_, f"{task}.bias": model.intercept_}
+        about = {
+            "intercepts": self.intercepts_,
+            "alphas": self.alphas_,
+            "logit_tasks": self.logit_tasks_,
+            "classes": {task: model.classes_.tolist() for task, model in self.classifiers_.items()},
+        }
+        save_arrays(folder, arrays, about)
+
+    def load(self, folder: Path) -> LinearPredictor:
+        """Be what was saved."""
+        arrays, about = load_arrays(folder)
+        self.scaler_ = scaler_of(arrays)
+        self.intercepts_, self.alphas_ = about["intercepts"], about["alphas"]
+        self.logit_tasks_ = about["logit_tasks"]
+        self.coefficients_ = {task: arrays[f"{task}.weight"] for task in self.intercepts_}
+        self.classifiers_ = {}
+        for task, classes in about["classes"].items():
+            model = LogisticRegression()
+            model.coef_, model.intercept_ = arrays[f"{task}.weight"], arrays[f"{task}.bias"]
+            model.classes_ = np.array(classes, dtype=object)
+            self.classifiers_[task] = model
+        return self
 
     def _scaled(self, examples: Examples) -> np.ndarray:
         return self.scaler_.transform(self._features(examples))

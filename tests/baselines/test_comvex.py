@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,8 @@ def test_the_same_seed_gives_the_same_predictions(population):
 
 def test_a_saved_model_predicts_the_same_in_another_process(population, tmp_path):
     train, validation, test = population
-    fitted = ComVeXPredictor("conv", folder=str(tmp_path / "model"), **FAST | {"max_epochs": 3}).fit(train, validation)
+    fitted = ComVeXPredictor("conv", **FAST | {"max_epochs": 3}).fit(train, validation)
+    fitted.save(tmp_path / "model")
     assert (tmp_path / "model" / "model.safetensors").exists()
     np.save(tmp_path / "weights.npy", test.weights[:20])
     code = (
@@ -140,16 +142,51 @@ def test_a_saved_model_predicts_the_same_in_another_process(population, tmp_path
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
-def test_training_that_was_stopped_goes_on(population, tmp_path):
-    """Three epochs, then on to six from the checkpoint, are six epochs."""
+TRAINING = """
+import sys, numpy as np, pandas as pd
+from pathlib import Path
+from zoobench.layout import layout_of
+from zoobench.predictor import Examples
+from zoobench.zoos import resolve
+from zoobench_baselines.comvex import ComVeXPredictor
+
+checkpoints, out = sys.argv[1:]
+rng = np.random.default_rng(0)
+layout = layout_of(resolve("mnist-zoo/seed").spec.network)
+weights = rng.normal(size=(400, layout.size)).astype(np.float32)
+targets = pd.DataFrame({"accuracy": rng.uniform(size=400)})
+examples = Examples(weights, layout, np.arange(400).astype(str), targets, {"accuracy": (0.0, 1.0)})
+train, validation = examples.take(np.arange(300)), examples.take(np.arange(300, 400))
+made = ComVeXPredictor("conv", hidden_layers=2, hidden_size=64, device="cpu", max_epochs=25, patience=100,
+                       checkpoints=checkpoints)
+np.save(out, made.fit(train, validation).predict(validation)["accuracy"])
+"""
+
+
+def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_path):
+    def train(checkpoints, out):
+        return subprocess.Popen([sys.executable, "-c", TRAINING, tmp_path / checkpoints, tmp_path / out])
+
+    assert train("whole", "whole.npy").wait() == 0
+    killed = train("parts", "parts.npy")
+    while not list((tmp_path / "parts").glob("*/checkpoint-*/trainer_state.json")) and killed.poll() is None:
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "parts.npy").exists()
+    assert train("parts", "parts.npy").wait() == 0
+    np.testing.assert_allclose(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"), atol=1e-5)
+    assert list((tmp_path / "parts").glob("*")) == []
+
+
+def test_checkpoints_of_other_parameters_are_left_alone(population, tmp_path):
     train, validation, test = (split.only(["accuracy"]) for split in population)
-    options = FAST | {"patience": 100}
-    whole = ComVeXPredictor("conv", folder=str(tmp_path / "whole"), **options | {"max_epochs": 6})
-    expected = whole.fit(train, validation).predict(test)
-    for epochs in (3, 6):
-        stopped = ComVeXPredictor("conv", folder=str(tmp_path / "parts"), **options | {"max_epochs": epochs})
-        found = stopped.fit(train, validation).predict(test)
-    np.testing.assert_allclose(found["accuracy"], expected["accuracy"], atol=1e-5)
+    other = ComVeXPredictor("conv", checkpoints=str(tmp_path), **FAST | {"hidden_size": 32})
+    (tmp_path / other._identity(train) / "checkpoint-8").mkdir(parents=True)
+    options = FAST | {"max_epochs": 1}
+    found = ComVeXPredictor("conv", checkpoints=str(tmp_path), **options).fit(train, validation).predict(test)
+    assert found.equals(ComVeXPredictor("conv", **options).fit(train, validation).predict(test))
+    assert (tmp_path / other._identity(train) / "checkpoint-8").is_dir()
 
 
 def test_the_search_ranges_follow_the_size_of_the_networks():

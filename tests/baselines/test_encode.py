@@ -13,9 +13,11 @@ def trained(tiny, tmp_path, zoobench):
 
     def train(architecture):
         folder = tmp_path / architecture
-        values = {"architecture": architecture, "folder": folder, "max_epochs": 1, "device": "cpu"}
+        values = {"architecture": architecture, "max_epochs": 1, "device": "cpu"}
         parameters = [part for name, value in values.items() for part in ("--param", f"{name}={value}")]
-        outcome = zoobench("run", "comvex", "--zoo", tiny.id, "--out", tmp_path / "p.parquet", *parameters)
+        outcome = zoobench(
+            "run", "comvex", "--zoo", tiny.id, "--out", tmp_path / "p.parquet", "--save", folder, *parameters
+        )
         assert outcome.code == 0, outcome.err
         return folder
 
