@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner schema pin clean
+.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex submissions schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,12 @@ bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
 
 reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.
 	$(BIN)/python benchmarks/reproduce_unterthiner.py --scale $(SCALE) --trials $(TRIALS)
+
+reproduce-comvex: $(VENV)/.dev  ## Tables and pictures of Liu on the zoos that are built; hours.
+	$(BIN)/python benchmarks/reproduce_comvex.py --scale $(SCALE) --trials $(TRIALS)
+
+submissions: $(VENV)/.dev  ## Every baseline on every built zoo, pinned, scored; hours.
+	$(BIN)/python benchmarks/submit_baselines.py
 
 schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
 	$(BIN)/python -c 'import json; from zoobench.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json

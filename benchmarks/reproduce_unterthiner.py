@@ -9,29 +9,16 @@ The tables are written into docs/reproduction/unterthiner.md, between its two ma
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
-import platform
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zoobench import hub, zoos
+from reproduction import Work, about, built, parser, scores, table, write
+
 from zoobench.harness import evaluate
-from zoobench.results import ZooResult
 from zoobench.run import Selection, run
 from zoobench.zoos import Zoo
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reproduction" / "unterthiner.md"
-MARKS = ("<!-- tables -->", "<!-- /tables -->")
-START = f"""# Predicting accuracy from weights: Unterthiner et al. 2020 on our zoos
-
-The paper's Tables 1, 2, 3 and 5 beside ours, same rows and columns, with 95 % intervals by bootstrap over test runs.
-
-{MARKS[0]}
-{MARKS[1]}
-"""
+TITLE = "Predicting accuracy from weights: Unterthiner et al. 2020 on our zoos"
 TASK = "accuracy"
 COLLECTIONS = ("mnist", "fashion_mnist", "cifar10", "svhn")
 # Features as the paper names them, ours, and R² of the GBM on the four collections.
@@ -66,48 +53,27 @@ TABLE_3 = ((0.92, 0.76, 0.78, 0.69), (0.70, 0.90, 0.76, 0.66), (0.70, 0.62, 0.90
 PROTOCOLS = ("final", "all")
 
 
-def predictions(work: Path, zoo: Zoo, baseline: str, features: str, trials: int, on: Sequence[Zoo] = ()) -> Path:
-    """The predictions file of one entry, computed unless it is there."""
-    path = work / f"{baseline}-{features}-{zoo.spec.config}{'-on-all' if on else ''}.parquet"
-    if not path.exists():
-        start = time.perf_counter()
-        parameters = {"features": features} | ({"link": "logit"} if baseline == "linear" else {"seed": "0"})
-        selection = None if baseline == "linear" else Selection(trials, work / "trials.db")
-        run(baseline, zoo, parameters, path, on=on, only=[TASK], selection=selection)
-        print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
-    return path
-
-
-def r2(path: Path) -> dict[str, str]:
-    """R² by protocol, with its interval."""
-    found: list[ZooResult] = evaluate(path, protocols=PROTOCOLS).results
-    return {part.stamp.protocol: str(part.tasks[TASK].scores["r2"]) for part in found}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def predictions(work: Work, zoo: Zoo, baseline: str, features: str, trials: int, on: Sequence[Zoo] = ()) -> Path:
+    """The predictions file of one entry."""
+    parameters = {"features": features} | ({"link": "logit"} if baseline == "linear" else {"seed": "0"})
+    selection = None if baseline == "linear" else Selection(trials, work.folder / "trials.db")
+    return work.entry(
+        f"{baseline}-{features}-{zoo.spec.config}{'-on-all' if on else ''}",
+        lambda path: run(baseline, zoo, parameters, path, on=on, only=[TASK], selection=selection),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", default="lite")
-    parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--collections", default=",".join(COLLECTIONS))
-    parser.add_argument("--work", type=Path, default=Path("build/unterthiner"))
-    arguments = parser.parse_args()
-    here = set(hub.built_zoos())
-    declared = [zoos.resolve(f"small-cnn-zoo/{config}", arguments.scale) for config in COLLECTIONS]
-    chosen = [zoo for zoo in declared if zoo.id in here and zoo.spec.config in arguments.collections.split(",")]
+    arguments = parser(__doc__, "unterthiner").parse_args()
+    work = Work(arguments.work)
+    chosen = built("small-cnn-zoo", COLLECTIONS, arguments.scale, arguments.collections)
     columns = [COLLECTIONS.index(zoo.spec.config) for zoo in chosen]
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
 
     def entries(baseline: str, features: str, paper: Sequence[float], protocol: str) -> list[str]:
         texts = []
         for zoo, column in zip(chosen, columns, strict=True):
-            path = predictions(arguments.work, zoo, baseline, features, arguments.trials)
-            texts += [f"{paper[column]:.3f}", r2(path)[protocol]]
+            path = predictions(work, zoo, baseline, features, arguments.trials)
+            texts += [f"{paper[column]:.3f}", str(scores(path, TASK, protocol)["r2"])]
         return texts
 
     head = [text for zoo in chosen for text in (f"{zoo.spec.config}, paper", "ours")]
@@ -119,35 +85,27 @@ def main() -> None:
         [
             {"linear": "logit-linear", "dnn": "DNN"}[baseline],
             f"`{features}`",
-            *entries(baseline, features, paper, "final"),
+            *entries(baseline, features, paper, PROTOCOLS[0]),
         ]
         for (baseline, features), paper in TABLE_5.items()
     ]
     parts.append(
-        "**Tables 1 and 5, protocol `final`.** R² of the other predictors.\n\n"
+        f"**Tables 1 and 5, protocol `{PROTOCOLS[0]}`.** R² of the other predictors.\n\n"
         + table(["predictor", "features", *head], rows)
     )
-    files = [predictions(arguments.work, zoo, "gbm", "stats", arguments.trials, chosen) for zoo in chosen]
+    files = [predictions(work, zoo, "gbm", "stats", arguments.trials, chosen) for zoo in chosen]
     for protocol in PROTOCOLS:
         (matrix,) = evaluate(files, protocols=[protocol]).matrices()
-        names = [zoo.spec.config for zoo in chosen]
         rows = []
-        for i, (row, scores) in enumerate(zip(columns, matrix.scores, strict=True)):
-            texts = [(f"{TABLE_3[row][column]:.2f}", str(score)) for column, score in zip(columns, scores, strict=True)]
-            rows.append([names[i], *(text for pair in texts for text in pair)])
+        for zoo, row, found in zip(chosen, columns, matrix.scores, strict=True):
+            texts = [(f"{TABLE_3[row][column]:.2f}", str(score)) for column, score in zip(columns, found, strict=True)]
+            rows.append([zoo.spec.config, *(text for pair in texts for text in pair)])
         parts.append(
             f"**Table 3, protocol `{protocol}`.** Kendall's τ-b, rows trained on, columns tested on.\n\n"
             + table(["trained on", *head], rows)
         )
-    labels = ", ".join(f"`{zoo.id}` {hub.load_labels(zoo, 'test').sha256[:12]}…" for zoo in chosen)
-    about = (
-        f"Made by `python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}` "
-        f"on {datetime.datetime.now(datetime.UTC).date()}: {os.cpu_count()} cores ({platform.machine()}), "
-        f"{(time.perf_counter() - start) / 60:.0f} minutes for what was not there yet. Test labels by sha256: {labels}."
-    )
-    before, rest = (DOCUMENT.read_text() if DOCUMENT.exists() else START).split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{about}\n\n" + "\n\n".join(parts) + f"\n\n{MARKS[1]}{after}")
+    command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
+    write("unterthiner", TITLE, [about(command, work, chosen), *parts])
 
 
 if __name__ == "__main__":

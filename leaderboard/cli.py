@@ -13,6 +13,23 @@ Directory = Annotated[Path, typer.Option("--dir", help="Leaderboard folder: subm
 
 
 @app.command()
+def pin(
+    zoo: Annotated[list[str], typer.Argument(help="Zoo id, e.g. tetris-zoo/seed; several may be given.")],
+    directory: Directory = Path("leaderboard"),
+) -> None:
+    """Keep the test labels and references of a zoo in labels/, for scoring without the zoo itself.
+
+    Example: zoobench leaderboard pin tetris-zoo/seed --dir leaderboard
+    """
+    from zoobench.zoos import resolve
+
+    from .pin import pin as pin_zoo
+
+    for name in zoo:
+        typer.echo(f"pinned {name} in {pin_zoo(directory, resolve(name))}")
+
+
+@app.command()
 def score(directory: Directory = Path("leaderboard")) -> None:
     """Re-score every submission from its predictions and write results/<name>.json.
 

@@ -12,25 +12,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from zoobench import hub, progress
 from zoobench.errors import ZoobenchError
 from zoobench.tables import console
 from zoobench.zoos import Zoo, resolve
 
-from .submission import FILE_NAME
-
 app = typer.Typer(invoke_without_command=True)
 
 ZOO = "tetris-zoo/seed"
-# Submission name, baseline, feature set, what submission.yaml says of it.
-ENTRIES = (
-    ("linear-w", "linear", "W", "Ridge regression on flat weights"),
-    ("linear-stats", "linear", "stats", "Ridge regression on per-layer statistics"),
-    ("gbm-w", "gbm", "W", "LightGBM on flat weights"),
-    ("gbm-stats", "gbm", "stats", "LightGBM on per-layer statistics"),
-)
+ENTRIES = ("linear-w", "linear-stats", "gbm-w", "gbm-stats")
 
 
 @app.callback()
@@ -50,9 +41,12 @@ def quickstart(
 
     installed = install(folder)
     board = out / "leaderboard"
-    for number, (name, baseline, features, method) in enumerate(ENTRIES, start=1):
+    from .baselines import BY_NAME, submit
+
+    for number, name in enumerate(ENTRIES, start=1):
         typer.echo(f"[3/5] baseline {number} of {len(ENTRIES)}: {name}")
-        submit(board, zoo, name, baseline, features, method)
+        with progress.spinner(name):
+            submit(board, BY_NAME[name], zoo)
     typer.echo("[4/5] scoring the predictions")
     from .page import write_page
     from .ranking import board_table, boards
@@ -67,7 +61,7 @@ def quickstart(
         console().print(board_table(listed))
     tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
     python = "python" if shutil.which("zoobench") else sys.executable
-    example = board / "submissions" / ENTRIES[-1][0] / f"{zoo.id}.parquet"
+    example = board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"
     typer.echo(
         f"""
 dataset      {folder}
@@ -96,20 +90,3 @@ def _dataset(zoo: Zoo) -> Path:
 
     with progress.build_bar(zoo.id) as on_progress:
         return build(zoo, home, on_progress=on_progress)
-
-
-def submit(board: Path, zoo: Zoo, name: str, baseline: str, features: str, method: str) -> None:
-    """Train a baseline and lay its predictions down as a submission."""
-    from zoobench.run import run
-
-    folder = board / "submissions" / name
-    with progress.spinner(name) as on_step:
-        run(baseline, zoo, {"features": features}, folder / f"{zoo.id}.parquet", on_step)
-    description = {
-        "method": method,
-        "authors": "zoobench",
-        "description": f"The {baseline!r} baseline with its default parameters.",
-        "code": f"baselines/{baseline}",
-        "command": f"zoobench run {baseline} --zoo {zoo.id} --features {features} --out {zoo.id}.parquet",
-    }
-    (folder / FILE_NAME).write_text(yaml.safe_dump(description, sort_keys=False, allow_unicode=True))

@@ -84,12 +84,16 @@ def test_without_folds_the_validation_split_judges():
 
 def test_each_task_gets_its_own_best_trial():
     train, validation = rows(150, 0), rows(50, 1)
-    chosen = search(create, SPACE, train, validation, trials=12, seed=0)
+    found = search(create, SPACE, train, validation, trials=12, seed=0)
+    chosen = found.chosen
     judged = [judge(create, draw(SPACE, 0, number), train, validation) for number in range(12)]
     for task in train.targets:
         assert chosen[task].trial == int(np.argmax([scores[task] for scores in judged]))
         assert chosen[task].score == pytest.approx(max(scores[task] for scores in judged))
         assert chosen[task].parameters == draw(SPACE, 0, chosen[task].trial)
+    assert [(trial.parameters, trial.scores) for trial in found.trials] == [
+        (draw(SPACE, 0, number), scores) for number, scores in enumerate(judged)
+    ]
     assert chosen["epoch"].trial != chosen["activation"].trial
 
 

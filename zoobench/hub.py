@@ -163,6 +163,19 @@ def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[Path]:
     return [folder.checked(path)[0] for path in paths if folder.local is None or (folder.local / path).is_file()]
 
 
+def scoring_files(zoo: Zoo) -> tuple[ConfigManifest, dict[str, Path]]:
+    """What scoring needs of a zoo: its entry in the manifest, and by path in the repo the files, checked.
+
+    Raises:
+        ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
+    """
+    folder = _Folder(zoo)
+    config, name = folder.config(), zoo.spec.config
+    prefixes = (f"labels/{name}/test.parquet", f"references/{name}/", f"protocols/{name}/")
+    paths = [entry.path for entry in config.files if entry.path.startswith(prefixes)]
+    return config, {path: folder.checked(path)[0] for path in paths}
+
+
 def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:
     """The share of the test images that belong to their most frequent class.
 

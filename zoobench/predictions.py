@@ -303,7 +303,14 @@ def write_predictions(frame: pd.DataFrame, out: Path) -> None:
     """Write a predictions frame as parquet, whole or not at all."""
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, sink, compression="ZSTD", compression_level=9, use_dictionary=_REPEATED)
+    numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    pq.write_table(
+        *(table, sink),
+        compression="ZSTD",
+        compression_level=9,
+        use_dictionary=_REPEATED,
+        use_byte_stream_split=numbers,
+    )
     try:
         write_atomically(out, sink.getvalue().to_pybytes())
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,8 +59,8 @@ def run(
         perturbed: a folder of perturbed copies of one of those splits (see ``perturb``); their predictions go to
             ``<out>-perturbed.parquet``.
         only: names of the tasks to learn; default all that make sense.
-        selection: choose parameters, task by task, from the predictor's own ranges; what was chosen goes to
-            ``<out>-chosen.json``.
+        selection: choose parameters, task by task, from the predictor's own ranges; what was chosen, and all
+            trials, go to ``<out>-chosen.json``.
         keep: a folder to save the fitted predictor in (see ``fitted``).
 
     Returns:
@@ -140,7 +141,7 @@ def _fit(
         return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
     space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
-    chosen = search(
+    found = search(
         functools.partial(predictor.create, name, parameters),
         {key: values for key, values in space.items() if key not in parameters},
         train,
@@ -153,18 +154,25 @@ def _fit(
         engine=selection.engine,
         workers=selection.workers,
     )
+    chosen = found.chosen
     record = {
         "baseline": name,
         "zoo": zoo.id,
         "parameters": dict(parameters),
-        "trials": selection.trials,
-        "chosen": {task: dataclasses.asdict(found) for task, found in chosen.items()},
+        "chosen": {task: dataclasses.asdict(best) for task, best in chosen.items()},
+        "trials": [
+            {
+                "parameters": dict(trial.parameters),
+                "scores": {task: score if math.isfinite(score) else None for task, score in trial.scores.items()},
+            }
+            for trial in found.trials
+        ],
     }
     write_atomically(out.with_name(f"{out.stem}-chosen.json"), (json.dumps(record, indent=1) + "\n").encode())
     on_step("fitting")
     parts = []
-    for trial in sorted({found.trial for found in chosen.values()}):
-        names = [task for task, found in chosen.items() if found.trial == trial]
+    for trial in sorted({best.trial for best in chosen.values()}):
+        names = [task for task, best in chosen.items() if best.trial == trial]
         made = predictor.create(name, parameters, chosen[names[0]].parameters)
         made = made.fit(train.only(names), validation.only(names))
         parts.append(Part(made, tuple(names), chosen[names[0]].parameters))

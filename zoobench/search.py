@@ -37,6 +37,22 @@ class Chosen:
     score: float
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One draw of parameters, and its score by task."""
+
+    parameters: Parameters
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search chose, task by task, and all its trials by number."""
+
+    chosen: Mapping[str, Chosen]
+    trials: tuple[Trial, ...]
+
+
 def draw(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Any]:
     """The parameters of one trial. Bounds of a range that are whole numbers give whole numbers, both included."""
     rng = np.random.RandomState([seed, number])
@@ -66,7 +82,7 @@ def search(
     on_trial: Callable[[int], None] = lambda done: None,
     engine: str = "local",
     workers: int | None = None,
-) -> dict[str, Chosen]:
+) -> Found:
     """Find the best parameters for every task.
 
     Args:
@@ -83,7 +99,7 @@ def search(
         workers: how many trials at a time, where the engine can; ``None`` for one per CPU core.
 
     Returns:
-        task -> what was chosen.
+        what was chosen, and from what.
 
     Raises:
         ZoobenchError: an unknown engine, or one that is not installed; the predictor has nothing to choose, or no
@@ -133,7 +149,7 @@ def search(
             raise ZoobenchError(f"no trial gave a defined score for {task}; is its target constant in a fold?")
         score, number = max(scored, key=lambda pair: (pair[0], -pair[1]))
         chosen[task] = Chosen(number, draw(space, seed, number), score)
-    return chosen
+    return Found(chosen, tuple(Trial(draw(space, seed, number), done[number]) for number in range(trials)))
 
 
 def _distribution(values: Distribution) -> Any:

@@ -130,17 +130,23 @@ class LinearPredictor:
 
 
 class _RidgePath:
-    """Ridge solutions for any target and strength from one eigendecomposition of the centred features' Gram matrix."""
+    """Ridge solutions for any target and strength from one eigendecomposition of the centred features' Gram matrix.
+
+    Of more features than rows it is that of the rows, from which the same solutions follow.
+    """
 
     def __init__(self, x: np.ndarray) -> None:
         self.x = x
-        self.eigenvalues, self.eigenvectors = np.linalg.eigh(x.T @ x)
+        self.dual = x.shape[1] > x.shape[0]
+        self.eigenvalues, self.eigenvectors = np.linalg.eigh(x @ x.T if self.dual else x.T @ x)
 
     def solve(self, y: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
         """Minimise |y - b - Xw|² + alpha |w|²; the columns of X have mean 0, so b is the mean of y."""
         mean = y.mean()
-        rotated = self.eigenvectors.T @ (self.x.T @ (y - mean))
-        return self.eigenvectors @ (rotated / (self.eigenvalues.clip(min=0) + alpha)), float(mean)
+        aim = y - mean if self.dual else self.x.T @ (y - mean)
+        rotated = self.eigenvectors.T @ aim
+        solved = self.eigenvectors @ (rotated / (self.eigenvalues.clip(min=0) + alpha))
+        return self.x.T @ solved if self.dual else solved, float(mean)
 
 
 def _fit_logit(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:

@@ -1,0 +1,241 @@
+"""Tables 2 to 9 of Liu on our zoos beside the paper's, its Figure 3, and its pictures of embeddings with numbers.
+
+    python benchmarks/reproduce_comvex.py [--scale lite] [--trials 5] [--work build/comvex] [--pictures mnist]
+
+Every row is a search over the ranges of the paper's appendix A, judged by 3-fold cross-validation on the train runs
+(CNN Zoo 2: on the validation runs), fitted once more and scored on the test split. Predictions, models and trials stay
+in ``--work``, and what is there is not computed again. Tables go into docs/reproduction/comvex.md, between its two
+marks; pictures into docs/reproduction/comvex/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from reproduction import DOCUMENTS, Work, about, built, parser, scores, table, write
+
+from zoobench import embeddings, hub
+from zoobench.compare import compare
+from zoobench.run import Selection, run
+from zoobench.zoos import Zoo
+from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel
+from zoobench_baselines.encoding import encoded, load_encoder
+
+TITLE = "Compact vectors from weight matrices: ComVeX of Liu on our zoos"
+TASK = "accuracy"
+ARCHITECTURES: Mapping[str, str] = {
+    "fc": "FC network",
+    "fc-linear": "FC-Linear",
+    "linear": "ComVeX-Linear",
+    "conv": "ComVeX-Conv",
+}
+# (repo, config) -> the paper's table, and by architecture its parameters, test loss and test R².
+PAPER: Mapping[tuple[str, str], tuple[int, tuple[tuple[int, float, float], ...]]] = {
+    ("cnn-zoo-2", "cifar10"): (
+        2,
+        (
+            (35_608_249, 0.011631, 0.5214),
+            (19_974_475, 0.016832, 0.2971),
+            (5_954_785, 0.010816, 0.5541),
+            (391_325, 0.001233, 0.9496),
+        ),
+    ),
+    ("cnn-zoo-2", "fashion_mnist"): (
+        3,
+        (
+            (32_530_569, 0.023807, 0.3966),
+            (19_827_601, 0.024885, 0.3718),
+            (5_851_759, 0.008128, 0.7828),
+            (1_530_671, 0.00173, 0.9562),
+        ),
+    ),
+    ("cnn-zoo-2", "mnist"): (
+        4,
+        (
+            (36_295_603, 0.02099, 0.7596),
+            (19_930_939, 0.031575, 0.6361),
+            (6_249_599, 0.00694, 0.9205),
+            (1_400_207, 0.002254, 0.9741),
+        ),
+    ),
+    ("cnn-zoo-2", "usps"): (
+        5,
+        (
+            (38_509_217, 0.04628, 0.4995),
+            (20_236_345, 0.057672, 0.373),
+            (6_065_281, 0.037939, 0.5748),
+            (843_887, 0.002792, 0.9693),
+        ),
+    ),
+    ("small-cnn-zoo", "cifar10"): (
+        6,
+        (
+            (3_538_509, 0.000171, 0.9866),
+            (1_774_519, 0.000168, 0.9867),
+            (1_623_967, 0.000169, 0.9869),
+            (458_153, 0.000167, 0.9868),
+        ),
+    ),
+    ("small-cnn-zoo", "fashion_mnist"): (
+        7,
+        (
+            (3_848_853, 0.000558, 0.993),
+            (2_017_377, 0.000564, 0.9929),
+            (842_399, 0.000505, 0.9935),
+            (966_321, 0.000513, 0.9936),
+        ),
+    ),
+    ("small-cnn-zoo", "mnist"): (
+        8,
+        (
+            (2_817_777, 0.000658, 0.9944),
+            (1_956_661, 0.000586, 0.995),
+            (1_397_399, 0.000521, 0.9955),
+            (1_339_361, 0.000533, 0.9955),
+        ),
+    ),
+    ("small-cnn-zoo", "svhn"): (
+        9,
+        (
+            (3_675_685, 0.000265, 0.9834),
+            (2_054_869, 0.000269, 0.9832),
+            (1_192_327, 0.000206, 0.9871),
+            (950_801, 0.000203, 0.9875),
+        ),
+    ),
+}
+
+
+def fitted(work: Work, zoo: Zoo, architecture: str, trials: int) -> Path:
+    """The predictions file of one row; the model is saved beside it, in a folder of the same name."""
+
+    def make(path: Path) -> None:
+        selection = Selection(trials, work.folder / "trials.db")
+        parameters = {"architecture": architecture, "seed": "0"}
+        run("comvex", zoo, parameters, path, only=[TASK], selection=selection, keep=path.with_suffix(""))
+
+    return work.entry(f"{architecture}-{zoo.repo}-{zoo.spec.config}", make)
+
+
+def size(folder: Path) -> int:
+    """Parameters of a saved model."""
+    return sum(parameter.numel() for parameter in load_encoder(folder).parameters())
+
+
+def gain(path: Path, other: Path) -> str:
+    """R² more than another method's on the same networks, with its interval."""
+    if path == other:
+        return "–"
+    (compared,) = compare(path, other)
+    r2 = compared.tasks[TASK]["r2"]
+    return f"{r2.value:+.3f} [{r2.low:+.3f}, {r2.high:+.3f}]"
+
+
+def rows_of(work: Work, zoo: Zoo, trials: int) -> list[list[str]]:
+    paths = {architecture: fitted(work, zoo, architecture, trials) for architecture in ARCHITECTURES}
+    rows = []
+    for (architecture, name), paper in zip(
+        ARCHITECTURES.items(), PAPER[zoo.spec.repo, zoo.spec.config][1], strict=True
+    ):
+        path = paths[architecture]
+        found = scores(path, TASK, "all")
+        parameters = size(path.with_suffix(""))
+        texts = [name, f"{paper[0]:,}", f"{parameters:,}", f"{paper[1]:.6f}", f"{found['mse'].value:.6f}"]
+        texts += [f"{paper[2]:.4f}", str(found["r2"]), gain(path, paths["fc"]), gain(path, paths["linear"])]
+        rows.append(texts)
+    return rows
+
+
+def trials_picture(work: Work, zoos: Sequence[Zoo]) -> Figure:
+    """Figure 3: parameters against validation R² of every trial."""
+    figure = Figure(figsize=(4.2 * len(zoos), 3.4), layout="constrained")
+    for axes, zoo in zip(figure.subplots(1, len(zoos), squeeze=False)[0], zoos, strict=True):
+        layout = hub.load_split(zoo, "validation").layout.to_json()
+        for architecture, name in ARCHITECTURES.items():
+            record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text())
+            points = [
+                (sized(architecture, layout, trial["parameters"]), max(trial["scores"][TASK], 0.0))
+                for trial in record["trials"]
+                if trial["scores"][TASK] is not None
+            ]
+            axes.scatter(*zip(*points, strict=True), s=18, label=name)
+        axes.set(xscale="log", xlabel="parameters", ylabel="validation R² (below 0: at 0)", title=zoo.id)
+        axes.legend(fontsize="x-small")
+    return figure
+
+
+def sized(architecture: str, layout: list[dict[str, object]], parameters: Mapping[str, int]) -> int:
+    """Parameters of the model of one trial."""
+    head = {"task": TASK, "low": 0.0, "high": 1.0, "bounded": True, "classes": ()}
+    with torch.device("meta"):
+        sizes = {name: parameters[name] for name in ("hidden_layers", "hidden_size")}
+        model = ComVeXModel(ComVeXConfig(architecture, layout, heads=[head], **sizes))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def separations(work: Work, zoo: Zoo) -> list[list[str]]:
+    """Figures 4 to 13: pictures of raw weights and of each encoder's vectors, and how well they separate networks."""
+    networks = hub.load_split(zoo, "test")
+    vectors = {"weights": networks.weights}
+    for architecture in ("fc-linear", "linear", "conv"):
+        encoder = load_encoder(work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}")
+        vectors[architecture] = np.stack(encoded(encoder, networks)["z"].to_numpy())
+    folder = DOCUMENTS / "comvex" / f"{zoo.repo}-{zoo.spec.config}"
+    found = embeddings.draw(vectors, networks.labels, zoo.id, folder)
+    return [
+        [
+            {"weights": "raw weights"}.get(name) or ARCHITECTURES[name],
+            f"{measured.dimensions:,}",
+            f"{measured.neighbour_gap:.3f}",
+            f"{measured.random_gap:.3f}",
+            f"{measured.trustworthiness:.3f}",
+            f"{measured.explained:.0%}",
+        ]
+        for name, measured in found.items()
+    ]
+
+
+def main() -> None:
+    options = parser(__doc__, "comvex")
+    options.add_argument("--repos", default="cnn-zoo-2,small-cnn-zoo")
+    options.add_argument("--pictures", default="mnist", help="config whose embeddings are drawn")
+    arguments = options.parse_args()
+    work = Work(arguments.work)
+    zoos = [
+        zoo
+        for repo in arguments.repos.split(",")
+        for zoo in built(
+            repo, [config for name, config in PAPER if name == repo], arguments.scale, arguments.collections
+        )
+    ]
+    head = ["architecture", "parameters, paper", "ours", "test loss, paper", "ours", "test R², paper", "ours"]
+    head += ["over FC", "over ComVeX-Linear"]
+    parts = []
+    for zoo in zoos:
+        number = PAPER[zoo.spec.repo, zoo.spec.config][0]
+        runs = {
+            split: hub.load_labels(zoo, split).frame["run_id"].nunique() for split in ("train", "validation", "test")
+        }
+        counted = ", ".join(f"{count:,} {split}" for split, count in runs.items())
+        parts.append(
+            f"**Table {number}, `{zoo.id}`** ({counted} runs).\n\n{table(head, rows_of(work, zoo, arguments.trials))}"
+        )
+    DOCUMENTS.joinpath("comvex").mkdir(parents=True, exist_ok=True)
+    trials_picture(work, zoos).savefig(DOCUMENTS / "comvex" / "trials.png", dpi=100, metadata={"Software": None})
+    parts.append("**Figure 3.**\n\n![parameters against validation R² of every trial](comvex/trials.png)")
+    head = ["vectors", "dimensions", "neighbour gap", "random gap", "trustworthiness", "variance shown"]
+    for zoo in zoos:
+        if zoo.spec.config == arguments.pictures:
+            rows = separations(work, zoo)
+            parts.append(f"**Figures 4 to 13, `{zoo.id}`**, test split.\n\n{table(head, rows)}")
+    command = f"python benchmarks/reproduce_comvex.py --scale {arguments.scale} --trials {arguments.trials}"
+    write("comvex", TITLE, [about(command, work, zoos), *parts])
+
+
+if __name__ == "__main__":
+    main()

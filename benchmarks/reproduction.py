@@ -1,0 +1,101 @@
+"""What the reproductions of papers share: entries that are computed once, Markdown tables, and their documents."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoobench import hub
+from zoobench.harness import evaluate
+from zoobench.manifest import write_atomically
+from zoobench.results import Score
+from zoobench.zoos import Zoo, resolve
+
+DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
+MARKS = ("<!-- tables -->", "<!-- /tables -->")
+
+
+def parser(description: str | None, work: str) -> argparse.ArgumentParser:
+    """The options that all reproductions have."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--scale", default="lite")
+    made.add_argument("--trials", type=int, default=5)
+    made.add_argument("--collections", default="", help="comma-separated; default all that are built")
+    made.add_argument("--work", type=Path, default=Path("build") / work)
+    return made
+
+
+@dataclass(frozen=True)
+class Work:
+    """A folder of predictions; an entry that is there is not computed again."""
+
+    folder: Path
+
+    def entry(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The predictions file of an entry. The seconds that it took are kept beside it."""
+        path = self.folder / f"{name}.parquet"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            start = time.perf_counter()
+            make(path)
+            seconds = self.seconds() | {name: round(time.perf_counter() - start, 1)}
+            write_atomically(self.folder / "seconds.json", (json.dumps(seconds, indent=1) + "\n").encode())
+            print(f"{name}: {seconds[name]:.0f} s", flush=True)
+        return path
+
+    def seconds(self) -> dict[str, float]:
+        path = self.folder / "seconds.json"
+        found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
+
+def built(repo: str, configs: Sequence[str], scale: str, wanted: str) -> list[Zoo]:
+    """The zoos of a repo that are built here, and wanted, in the order of ``configs``."""
+    here = set(hub.built_zoos())
+    zoos = [resolve(f"{repo}/{config}", scale) for config in configs]
+    return [zoo for zoo in zoos if zoo.id in here and (not wanted or zoo.spec.config in wanted.split(","))]
+
+
+def scores(path: Path, task: str, protocol: str) -> Mapping[str, Score]:
+    """Scores of a predictions file of one zoo, by metric."""
+    (found,) = evaluate(path, protocols=[protocol]).results
+    return found.tasks[task].scores
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def hardware() -> str:
+    """CPU cores and model, and the GPU if there is one."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+    cpu = f"{os.cpu_count()} CPU cores{f' ({models[0]})' if models else ''}"
+    return f"{cpu}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else cpu
+
+
+def about(command: str, work: Work, zoos: Sequence[Zoo]) -> str:
+    """Where the tables come from: command, day, machine, time, and the zoos by the hash of their test labels."""
+    labels = ", ".join(f"`{zoo.id}` {hub.load_labels(zoo, 'test').sha256[:12]}…" for zoo in zoos)
+    return (
+        f"Made by `{command}` on {datetime.datetime.now(datetime.UTC).date()}, {hardware()}: "
+        f"{sum(work.seconds().values()) / 60:.0f} minutes for searches and fits. Test labels by sha256: {labels}."
+    )
+
+
+def write(name: str, title: str, parts: Sequence[str]) -> None:
+    """Put tables into docs/reproduction/<name>.md, between its two marks; the text around them stays."""
+    path = DOCUMENTS / f"{name}.md"
+    start = f"# {title}\n\n{MARKS[0]}\n{MARKS[1]}\n"
+    before, rest = (path.read_text() if path.exists() else start).split(MARKS[0])
+    content = "\n\n".join(parts)
+    path.write_text(f"{before}{MARKS[0]}\n\n{content}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
