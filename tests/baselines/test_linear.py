@@ -13,7 +13,7 @@ def test_the_probe_is_scikit_learns_ridge_at_the_strength_that_validates_best(sp
     for task in ("epoch", "accuracy"):
         models = {a: Ridge(alpha=a).fit(scaled[0], train.targets[task]) for a in 10.0 ** np.arange(-5, 4)}
         best = max(models, key=lambda a: r2_score(validation.targets[task], models[a].predict(scaled[1])))
-        assert fitted.alphas_[task] == pytest.approx(best)
+        assert fitted.probe_.alphas_[task] == pytest.approx(best)
         np.testing.assert_allclose(fitted.predict(test)[task], models[best].predict(scaled[2]), rtol=1e-3, atol=1e-3)
 
 
@@ -44,7 +44,7 @@ def test_more_features_than_rows_have_scikit_learns_solution_too(splits):
     fitted = LinearPredictor("W").fit(few, validation)
     mean, std = few.weights.mean(0), few.weights.std(0)
     for task in ("epoch", "accuracy"):
-        model = Ridge(fitted.alphas_[task], solver="svd").fit((few.weights - mean) / std, few.targets[task])
+        model = Ridge(fitted.probe_.alphas_[task], solver="svd").fit((few.weights - mean) / std, few.targets[task])
         np.testing.assert_allclose(
             fitted.predict(test)[task], model.predict((test.weights - mean) / std), rtol=1e-3, atol=1e-3
         )
