@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +16,32 @@ from zoobench.layout import Layout
 from zoobench.manifest import write_atomically
 
 from .comvex import ComVeXModel
+from .hyperrep import HyperRepModel
 
+Encoder = ComVeXModel | HyperRepModel
+_MODELS: dict[str, type[ComVeXModel] | type[HyperRepModel]] = {"comvex": ComVeXModel, "hyperrep": HyperRepModel}
 _BATCH = 1024
 
 
-def load_encoder(folder: Path) -> ComVeXModel:
+def load_encoder(folder: Path) -> Encoder:
     """Load a model that was saved by ``save_pretrained``.
 
     Raises:
         ZoobenchError: no such folder, or not a model of ours.
     """
-    if not (folder / "config.json").is_file():
-        raise ZoobenchError(f"no model in {folder}: zoobench run comvex --save {folder} saves one")
     try:
-        loaded: ComVeXModel = ComVeXModel.from_pretrained(folder).eval()
+        kind = json.loads((folder / "config.json").read_text())["model_type"]
+        loaded: Encoder = _MODELS[kind].from_pretrained(folder).eval()
+    except FileNotFoundError as error:
+        raise ZoobenchError(
+            f"no model in {folder}: zoobench run comvex --save {folder} (or hyperrep) saves one"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ZoobenchError(f"cannot load the model in {folder}: {str(error).splitlines()[0]}") from error
     return loaded
 
 
-def encoded(encoder: ComVeXModel, networks: ZooSplit) -> pa.Table:
+def encoded(encoder: Encoder, networks: ZooSplit) -> pa.Table:
     """``example_id``, ``z`` (D numbers), and ``z_<layer>`` for each layer that has a vector of its own.
 
     Raises:
@@ -49,10 +56,8 @@ def encoded(encoder: ComVeXModel, networks: ZooSplit) -> pa.Table:
     with torch.inference_mode():
         vectors = torch.cat([encoder.encode(batch) for batch in batches]).numpy()
     columns = {"example_id": pa.array(networks.labels["example_id"]), "z": _lists(vectors)}
-    if config.architecture in ("linear", "conv"):
-        for number, layer in enumerate(networks.layout.layers):
-            part = slice(number * config.embedding, (number + 1) * config.embedding)
-            columns[f"z_{layer.name}"] = _lists(vectors[:, part])
+    for name, part in encoder.parts().items():
+        columns[f"z_{name}"] = _lists(vectors[:, part])
     return pa.table(columns)
 
 

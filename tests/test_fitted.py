@@ -13,7 +13,13 @@ from zoobench.errors import ZoobenchError
 from zoobench.run import Selection, run
 from zoobench.zoos import resolve
 
-QUICK = {"linear": {}, "gbm": {"max_trees": "5"}, "dnn": {"max_epochs": "1"}, "comvex": {"max_epochs": "1"}}
+QUICK = {
+    "linear": {},
+    "gbm": {"max_trees": "5"},
+    "dnn": {"max_epochs": "1"},
+    "comvex": {"max_epochs": "1"},
+    "hyperrep": {"epochs": "1", "width": "16"},
+}
 
 
 @pytest.mark.parametrize("baseline", sorted(QUICK))

@@ -147,7 +147,9 @@ def test_an_unwritable_place_is_named(zoobench, tiny, tmp_path):
 
 
 def test_baselines_are_listed_for_a_wrong_name(outside_packages):
-    with pytest.raises(ZoobenchError, match="choose from: broken, comvex, dnn, forgetful, gbm, heavy, linear, mean"):
+    with pytest.raises(
+        ZoobenchError, match="choose from: broken, comvex, dnn, forgetful, gbm, heavy, hyperrep, linear, mean"
+    ):
         predictor.create("xyz", {})
 
 
@@ -198,6 +200,21 @@ def test_searching_twice_gives_the_same_file(tiny, tmp_path):
         run("gbm", tiny, {"max_trees": "10", "seed": "1"}, tmp_path / name, only=["accuracy"], selection=selection)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert (tmp_path / "one-chosen.json").read_bytes() == (tmp_path / "two-chosen.json").read_bytes()
+
+
+def test_parameters_may_be_given_as_options(zoobench, tiny, tmp_path):
+    def predictions(*options):
+        outcome = zoobench("run", "gbm", "--zoo", tiny.id, "--out", tmp_path / "p.parquet", *options)
+        return outcome.err if outcome.code else (tmp_path / "p.parquet").read_bytes()
+
+    expected = predictions("--param", "max_trees=3", "--param", "learning_rate=0.5")
+    assert predictions("--max-trees", 3, "--learning_rate=0.5") == expected
+    assert (
+        predictions("--max-tres", 3) == "error: baseline 'gbm' has no parameter 'max_tres'; did you mean 'max_trees'?\n"
+    )
+    assert predictions("--max-trees") == "error: option --max-trees needs a value: --max-trees value\n"
+    assert predictions("--max-trees", "--seed", 1) == "error: option --max-trees needs a value: --max-trees value\n"
+    assert "unexpected argument 'three'" in predictions("--max-trees", 3, "three")
 
 
 def test_trials_on_ray_choose_what_trials_in_this_process_choose(tiny_hyp, tmp_path):

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(
+    context: typer.Context,
     baseline: Annotated[str, typer.Argument(help="Name of an installed predictor.")],
     zoo: Annotated[str, typer.Option(help="Zoo to train on and predict.")],
     out: Annotated[Path, typer.Option(help="Predictions file to write (parquet).")],
@@ -24,7 +25,9 @@ def run(
         str | None, typer.Option(help="Feature sets joined by +: W, W1, stats, stats-last, l2, lambda, ...")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the predictor, where it has one.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="name=value, any other parameter; repeatable.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value, any other parameter, or --name value; repeatable.")
+    ] = None,
     on: Annotated[
         list[str] | None, typer.Option(help="Zoo to predict; repeatable; default the zoo trained on.")
     ] = None,
@@ -50,7 +53,7 @@ def run(
     from .run import run as run_baseline
     from .zoos import resolve
 
-    parameters = {"features": features, "seed": None if seed is None else str(seed)}
+    parameters = {"features": features, "seed": None if seed is None else str(seed), **_more(context.args)}
     for text in param or []:
         name, equals, value = text.partition("=")
         if not equals:
@@ -64,6 +67,20 @@ def run(
         selection = Selection(trials, storage, engine, workers) if trials else None
         frame = run_baseline(baseline, resolve(zoo), given, out, on_step, others, perturbed, task, selection, save)
     _say_written(frame, out)
+
+
+def _more(words: list[str]) -> dict[str, str]:
+    """Parameters of the baseline that were given as options: --name value, or --name=value."""
+    found, waiting = {}, iter(words)
+    for word in waiting:
+        name, equals, value = word.partition("=")
+        if not name.startswith("--"):
+            raise ZoobenchError(f"unexpected argument {word!r}; parameters of a baseline are --name value")
+        given = value if equals else next(waiting, None)
+        if given is None or given.startswith("--"):
+            raise ZoobenchError(f"option {name} needs a value: {name} value")
+        found[name.removeprefix("--").replace("-", "_")] = given
+    return found
 
 
 @app.command()

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import set_seed
 
 from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.layout import Layout
@@ -28,6 +22,8 @@ from zoobench.search import Distribution
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import encoded_targets, heads_of
+from ..training import DEVICES, Plan
+from ..training import train as train_model
 from .model import ARCHITECTURES, INITS, ComVeXConfig, ComVeXModel
 
 OPTIMIZERS = {
@@ -86,7 +82,7 @@ class ComVeXPredictor:
             ("architecture", architecture, ARCHITECTURES),
             ("optimizer", optimizer, OPTIMIZERS),
             ("init", init, INITS),
-            ("device", device, ("auto", "cpu")),
+            ("device", device, DEVICES),
         ):
             if name not in options:
                 raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
@@ -137,22 +133,18 @@ class ComVeXPredictor:
         optimizer = OPTIMIZERS[self.optimizer](
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        parts = [_Rows(part.weights, encoded_targets(heads, part)) for part in (train, validation)]
-        with tempfile.TemporaryDirectory() as temporary:
-            kept = Path(self.checkpoints) / self._identity(train) if self.checkpoints else Path(temporary)
-            trainer = Trainer(
-                model,
-                self._arguments(kept),
-                data_collator=_whole,
-                train_dataset=parts[0],
-                eval_dataset=parts[1],
-                optimizers=(optimizer, None),
-                callbacks=[EarlyStoppingCallback(self.patience)],
-            )
-            trainer.remove_callback(PrinterCallback)
-            trainer.train(resume_from_checkpoint=get_last_checkpoint(kept) if kept.is_dir() else None)
-            shutil.rmtree(kept, ignore_errors=True)
-        self.model_ = model.eval().cpu()
+        rows, held = ({"weights": part.weights, "labels": encoded_targets(heads, part)} for part in (train, validation))
+        plan = Plan(
+            optimizer,
+            self.max_epochs,
+            self.batch_size,
+            self.seed,
+            patience=self.patience,
+            device=self.device,
+            checkpoints=Path(self.checkpoints) / self._identity(train) if self.checkpoints else None,
+        )
+        train_model(model, rows, held, plan)
+        self.model_ = model
         return self
 
     def save(self, folder: Path) -> None:
@@ -181,46 +173,3 @@ class ComVeXPredictor:
         }
         facts = (sorted(parameters.items()), train.runs.tolist(), train.targets.to_csv())
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-    def _arguments(self, folder: Path) -> TrainingArguments:
-        on_gpu = self.device == "auto" and torch.cuda.is_available()
-        return TrainingArguments(
-            str(folder),
-            per_device_train_batch_size=self.batch_size,
-            per_device_eval_batch_size=1024,
-            num_train_epochs=self.max_epochs,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            save_total_limit=1,
-            save_only_model=not self.checkpoints,
-            load_best_model_at_end=True,
-            metric_for_best_model="eval_loss",
-            greater_is_better=False,
-            logging_strategy="no",
-            lr_scheduler_type="constant",
-            label_names=["labels"],
-            remove_unused_columns=False,
-            use_cpu=not on_gpu,
-            bf16=on_gpu and torch.cuda.is_bf16_supported(),
-            disable_tqdm=not sys.stderr.isatty(),
-            report_to="none",
-            seed=self.seed,
-        )
-
-
-class _Rows(Dataset[dict[str, torch.Tensor]]):
-    """Rows by batch: one gather for all of them."""
-
-    def __init__(self, weights: np.ndarray, targets: torch.Tensor) -> None:
-        self.weights = weights
-        self.targets = targets
-
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    def __getitems__(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        return {"weights": torch.from_numpy(self.weights[rows]), "labels": self.targets[rows]}
-
-
-def _whole(batch: Any) -> Any:
-    return batch

@@ -19,6 +19,7 @@ from transformers.utils import ModelOutput
 from zoobench.layout import Layer, Layout
 
 from ..heads import Head
+from ..matrices import to_matrix
 
 ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
 _KERNEL = 3
@@ -79,7 +80,7 @@ class LinearEncoder(nn.Module):
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
         """(batch, N) -> (batch, E)."""
-        encoded: torch.Tensor = self.map(_matrices(weights, self.layer).flatten(1))
+        encoded: torch.Tensor = self.map(to_matrix(weights, self.layer).flatten(1))
         return encoded
 
 
@@ -94,14 +95,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
         """(batch, N) -> (batch, E)."""
-        encoded: torch.Tensor = self.map(_matrices(weights, self.layer).transpose(1, 2)).amax(dim=2)
+        encoded: torch.Tensor = self.map(to_matrix(weights, self.layer).transpose(1, 2)).amax(dim=2)
         return encoded
-
-
-def _matrices(weights: torch.Tensor, layer: Layer) -> torch.Tensor:
-    """[W | b] of one layer: (batch, N) -> (batch, neurons, fan-in + 1 with a bias)."""
-    kernel = weights[:, layer.weight.slice].unflatten(1, (layer.weight.shape[0], -1))
-    return kernel if layer.bias is None else torch.cat([kernel, weights[:, layer.bias.slice, None]], dim=2)
 
 
 class ComVeXModel(PreTrainedModel):
@@ -145,6 +140,14 @@ class ComVeXModel(PreTrainedModel):
             return torch.cat([encoder(weights) for encoder in self.encoder], dim=1)
         encoded: torch.Tensor = self.encoder(weights)
         return encoded
+
+    def parts(self) -> dict[str, slice]:
+        """Which of a compact vector's numbers come from which layer, if each has an encoder of its own."""
+        if not isinstance(self.encoder, nn.ModuleList):
+            return {}
+        size = self.config.embedding
+        names = [layer.name for layer in Layout.from_json(self.config.layout).layers]
+        return {name: slice(number * size, (number + 1) * size) for number, name in enumerate(names)}
 
     def forward(self, weights: torch.Tensor, labels: torch.Tensor | None = None) -> ModelOutput:
         """Outputs ``logits`` (batch, outputs of all heads), and the mean ``loss`` of the heads if there are labels.

@@ -1,0 +1,251 @@
+"""Hyper-representations as a predictor: learned from the train networks' weights alone, then probed linearly."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import set_seed
+
+from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.layout import Layout
+from zoobench.predictor import Examples
+
+from ..probe import LinearProbe
+from ..training import DEVICES, Plan, train
+from .model import LOSSES, HyperRepConfig, HyperRepModel
+
+# As the paper writes them (Table 2): architecture, tokens, compression token.
+ARCHITECTURES = {
+    "att-n+t": ("attention", "neuron", True),
+    "att-n": ("attention", "neuron", False),
+    "att-w+t": ("attention", "weight", True),
+    "att-w": ("attention", "weight", False),
+    "ff": ("ff", "neuron", False),
+}
+NORMALISATIONS = ("none", "tensor")
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Size:
+    """What depends on how large the networks are; those of the authors' code, where the paper gives ranges."""
+
+    width: int
+    heads: int
+    blocks: int
+    feed_forward: int
+    latent: int
+    projection: tuple[int, ...]
+    beta: float
+    epochs: int
+
+
+# By the largest number of weights: Tetris, MNIST, Small CNN and larger.
+SIZES = {
+    1_000: Size(256, 4, 2, 512, 50, (50, 50, 20), 0.5, 100),
+    4_000: Size(800, 4, 2, 900, 700, (400, 400, 400, 50), 0.9, 50),
+    1_000_000_000: Size(512, 4, 4, 1000, 1200, (400, 400, 400, 50), 0.9, 20),
+}
+
+
+def size_of(layout: Layout) -> Size:
+    return next(size for most, size in SIZES.items() if layout.size <= most)
+
+
+class HyperRepPredictor:
+    """Hyper-representations of Schürholt 2021, with a linear probe for each task.
+
+    Args:
+        loss: "ed", "ec", "ecd" or "ec+d".
+        architecture: a key of ``ARCHITECTURES``.
+        seed: of initial weights, batch order, views and dropout.
+        beta: weight of the reconstruction against the contrast; negative for the size's own.
+        temperature: of the contrast.
+        width: of a token; 0, as of the next four, for what fits the networks (``SIZES``).
+        heads: per attention block.
+        blocks: of the encoder, and of the decoder.
+        feed_forward: units of a block's multilayer perceptron.
+        latent: size of a hyper-representation.
+        dropout: in the attention blocks.
+        permute: 1 for the permutation augmentation, 0 without.
+        erase: probability that a view has a block erased.
+        noise: standard deviation of the noise on views.
+        normalise: "none", or "tensor" for mean 0 and variance 1 of each tensor over the train networks.
+        learning_rate: of Adam.
+        weight_decay: L2 coefficient.
+        schedule: of the learning rate: "constant", "cosine" or "linear".
+        batch_size: networks per step.
+        epochs: 0 for what fits the networks.
+        device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
+        checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
+            goes on; "" for nowhere.
+
+    Attributes:
+        model_: the fitted ``HyperRepModel``.
+        probe_: the fitted ``LinearProbe``.
+        seconds_: that the representation took to learn.
+    """
+
+    def __init__(
+        self,
+        loss: str = "ecd",
+        architecture: str = "att-n+t",
+        seed: int = 0,
+        beta: float = -1.0,
+        temperature: float = 0.1,
+        width: int = 0,
+        heads: int = 0,
+        blocks: int = 0,
+        feed_forward: int = 0,
+        latent: int = 0,
+        dropout: float = 0.1,
+        permute: int = 1,
+        erase: float = 0.5,
+        noise: float = 0.0,
+        normalise: str = "none",
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-9,
+        schedule: str = "constant",
+        batch_size: int = 500,
+        epochs: int = 0,
+        device: str = "auto",
+        checkpoints: str = "",
+    ) -> None:
+        for what, name, options in (
+            ("loss", loss, LOSSES),
+            ("architecture", architecture, tuple(ARCHITECTURES)),
+            ("normalisation", normalise, NORMALISATIONS),
+            ("schedule", schedule, ("constant", "cosine", "linear")),
+            ("device", device, DEVICES),
+        ):
+            if name not in options:
+                raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
+        self.loss = loss
+        self.architecture = architecture
+        self.seed = seed
+        self.beta = beta
+        self.temperature = temperature
+        self.width = width
+        self.heads = heads
+        self.blocks = blocks
+        self.feed_forward = feed_forward
+        self.latent = latent
+        self.dropout = dropout
+        self.permute = permute
+        self.erase = erase
+        self.noise = noise
+        self.normalise = normalise
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.device = device
+        self.checkpoints = checkpoints
+
+    def config(self, layout: Layout, mean: np.ndarray | None = None, std: np.ndarray | None = None) -> HyperRepConfig:
+        """The configuration of the model for networks of a layout; ``mean`` and ``std`` are of its tensors."""
+        size = size_of(layout)
+        architecture, tokens, compression = ARCHITECTURES[self.architecture]
+        return HyperRepConfig(
+            layout=layout.to_json(),
+            loss=self.loss,
+            beta=size.beta if self.beta < 0 else self.beta,
+            contrast_temperature=self.temperature,
+            architecture=architecture,
+            tokens=tokens,
+            compression=compression,
+            width=self.width or size.width,
+            heads=self.heads or size.heads,
+            blocks=self.blocks or size.blocks,
+            feed_forward=self.feed_forward or size.feed_forward,
+            latent=self.latent or size.latent,
+            dropout=self.dropout,
+            projection=size.projection,
+            permute=bool(self.permute),
+            erase=self.erase,
+            noise=self.noise,
+            mean=() if mean is None else mean.tolist(),
+            std=() if std is None else std.tolist(),
+        )
+
+    def fit(self, train: Examples, validation: Examples) -> HyperRepPredictor:
+        """Learn the representation from ``train.weights``, and a probe for every column of ``train.targets``."""
+        self.learn(train, validation)
+        z, judge = (represent(self.model_, part.weights) for part in (train, validation))
+        self.probe_ = LinearProbe().fit(z, train, judge, validation)
+        return self
+
+    def learn(self, examples: Examples, validation: Examples) -> HyperRepModel:
+        """Learn the representation alone; no target is looked at."""
+        set_seed(self.seed)
+        statistics = _statistics(examples) if self.normalise == "tensor" else (None, None)
+        model = HyperRepModel(self.config(examples.layout, *statistics))
+        plan = Plan(
+            torch.optim.Adam(model.parameters(), self.learning_rate, weight_decay=self.weight_decay),
+            self.epochs or size_of(examples.layout).epochs,
+            self.batch_size,
+            self.seed,
+            schedule=self.schedule,
+            clip=0.0,
+            device=self.device,
+            checkpoints=Path(self.checkpoints) / self._identity(examples) if self.checkpoints else None,
+        )
+        self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
+        self.model_ = model
+        return model
+
+    def predict(self, test: Examples) -> pd.DataFrame:
+        """Predict every fitted task: (rows, tasks)."""
+        return self.probe_.predict(represent(self.model_, test.weights))
+
+    def save(self, folder: Path) -> None:
+        """Write the model, for ``HyperRepModel.from_pretrained``, and the probes beside it."""
+        self.model_.save_pretrained(folder)
+        self.probe_.save(folder)
+
+    def load(self, folder: Path) -> HyperRepPredictor:
+        """Be what was saved."""
+        self.model_ = HyperRepModel.from_pretrained(folder).eval()
+        self.probe_ = LinearProbe().load(folder)
+        return self
+
+    def _identity(self, examples: Examples) -> str:
+        """Of a training: checkpoints of other parameters or other networks are others."""
+        skipped = ("checkpoints", "device", "model_", "probe_", "seconds_")
+        parameters = {name: value for name, value in vars(self).items() if name not in skipped}
+        digest = hashlib.sha256(repr((sorted(parameters.items()), examples.weights.shape)).encode())
+        digest.update(np.ascontiguousarray(examples.weights).data)
+        return digest.hexdigest()[:16]
+
+
+def _statistics(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each tensor over all networks: (tensors,) each."""
+    parts = [examples.weights[:, tensor.slice] for tensor in examples.layout.tensors]
+    mean = np.array([part.mean(dtype=np.float64) for part in parts])
+    std = np.array([part.std(dtype=np.float64) for part in parts])
+    return mean, np.where(std > 0, std, 1.0)
+
+
+def represent(model: HyperRepModel, weights: np.ndarray) -> np.ndarray:
+    """Hyper-representations (rows, L) of networks (rows, N)."""
+    with torch.inference_mode():
+        batches = torch.from_numpy(np.ascontiguousarray(weights)).split(_BATCH)
+        found: np.ndarray = torch.cat([model.encode(batch) for batch in batches]).numpy()
+    return found
+
+
+def reconstruction_r2(model: HyperRepModel, weights: np.ndarray) -> float:
+    """1 - MSE / MSE of the mean weight vector, over all weights of networks (rows, N)."""
+    error = spread = 0.0
+    mean = weights.mean(axis=0, dtype=np.float64)
+    with torch.inference_mode():
+        for batch in torch.from_numpy(np.ascontiguousarray(weights)).split(_BATCH):
+            error += float((model.decode(model.encode(batch)) - batch).double().square().sum())
+            spread += float(((batch.double().numpy() - mean) ** 2).sum())
+    return 1 - error / spread

@@ -1,0 +1,128 @@
+"""Training a network of ``transformers`` on rows in memory, by its Trainer."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+if not sys.stderr.isatty():
+    logging.disable_progress_bar()
+
+DEVICES = ("auto", "cpu")
+# Columns by name, numpy arrays or tensors, of as many rows each.
+Rows = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+        optimizer: of the model's parameters.
+        epochs: upper limit.
+        batch_size: rows per step.
+        seed: of batch order and dropout.
+        patience: epochs without a better validation loss before stopping, and the best epoch's weights are kept;
+            ``None`` for all epochs, and the last one's.
+        evaluation_batch_size: rows per step of validation.
+        schedule: name of a learning-rate schedule of ``transformers``.
+        warmup: share of the steps in which the learning rate rises from 0.
+        clip: largest norm of a gradient; 0 for no limit.
+        device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
+        checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
+            goes on; removed when it is done.
+    """
+
+    optimizer: torch.optim.Optimizer
+    epochs: int
+    batch_size: int
+    seed: int
+    patience: int | None = None
+    evaluation_batch_size: int = 1024
+    schedule: str = "constant"
+    warmup: float = 0.0
+    clip: float = 1.0
+    device: str = "auto"
+    checkpoints: Path | None = None
+
+
+def train(model: PreTrainedModel, rows: Rows, validation: Rows, plan: Plan) -> float:
+    """Train a model whose ``forward`` takes the columns of ``rows`` and gives a loss; it ends on the CPU.
+
+    Returns:
+        seconds of training.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = plan.checkpoints or Path(temporary)
+        trainer = Trainer(
+            model,
+            _arguments(plan, folder),
+            data_collator=_whole,
+            train_dataset=_Rows(rows),
+            eval_dataset=_Rows(validation),
+            optimizers=(plan.optimizer, None),
+            callbacks=[] if plan.patience is None else [EarlyStoppingCallback(plan.patience)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        found = trainer.train(resume_from_checkpoint=get_last_checkpoint(folder) if folder.is_dir() else None)
+        if plan.checkpoints:
+            shutil.rmtree(plan.checkpoints, ignore_errors=True)
+    model.eval().cpu()
+    return float(found.metrics["train_runtime"])
+
+
+def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
+    on_gpu = plan.device == "auto" and torch.cuda.is_available()
+    best = plan.patience is not None
+    return TrainingArguments(
+        str(folder),
+        per_device_train_batch_size=plan.batch_size,
+        per_device_eval_batch_size=plan.evaluation_batch_size,
+        num_train_epochs=plan.epochs,
+        eval_strategy="epoch" if best else "no",
+        save_strategy="epoch" if best or plan.checkpoints else "no",
+        save_total_limit=1,
+        save_only_model=not plan.checkpoints,
+        load_best_model_at_end=best,
+        metric_for_best_model="eval_loss" if best else None,
+        greater_is_better=False if best else None,
+        logging_strategy="no",
+        lr_scheduler_type=plan.schedule,
+        warmup_steps=plan.warmup,
+        max_grad_norm=plan.clip,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        use_cpu=not on_gpu,
+        bf16=on_gpu and torch.cuda.is_bf16_supported(),
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to="none",
+        seed=plan.seed,
+    )
+
+
+class _Rows(Dataset[dict[str, torch.Tensor]]):
+    """Rows by batch: one gather for all of them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(next(iter(self.rows.values())))
+
+    def __getitems__(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        return {name: torch.as_tensor(values[rows]) for name, values in self.rows.items()}
+
+
+def _whole(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,305 @@
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from zoobench.errors import ZoobenchError
+from zoobench.images import load_images
+from zoobench.layout import layout_of
+from zoobench.nets import module
+from zoobench.predictor import Examples
+from zoobench.zoos import resolve
+from zoobench_baselines.hyperrep import (
+    HyperRepConfig,
+    HyperRepModel,
+    HyperRepPredictor,
+    losses,
+    reconstruction_r2,
+    represent,
+)
+from zoobench_baselines.hyperrep.augment import ERASED, Augmentation
+
+ZOOS = ("tetris-zoo/seed", "mnist-zoo/seed", "small-cnn-zoo/mnist", "cnn-zoo-2/mnist")
+SMALL = {"width": 16, "heads": 2, "blocks": 1, "feed_forward": 32, "latent": 8}
+
+
+def layout(zoo):
+    return layout_of(resolve(zoo).spec.network)
+
+
+def weights(zoo, rows, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, layout(zoo).size)).astype(np.float32))
+
+
+def test_nt_xent_is_equation_2_written_out():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 7, 5))
+    views, temperature = np.concatenate([first, second]), 0.3
+
+    def similarity(a, b):
+        return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+    terms = []
+    for i, j in [*((k, k + 7) for k in range(7)), *((k + 7, k) for k in range(7))]:
+        others = sum(math.exp(similarity(views[i], views[k]) / temperature) for k in range(14) if k != i)
+        terms.append(-math.log(math.exp(similarity(views[i], views[j]) / temperature) / others))
+    found = losses.contrast(torch.from_numpy(first), torch.from_numpy(second), temperature)
+    assert found.item() == pytest.approx(np.mean(terms), rel=1e-6)
+
+
+def test_positive_contrast_is_equation_3_written_out():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 7, 5))
+    terms = [
+        -math.log(math.exp(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) / 0.3)
+        for a, b in zip(first, second, strict=True)
+    ]
+    found = losses.positive_contrast(torch.from_numpy(first), torch.from_numpy(second), 0.3)
+    assert found.item() == pytest.approx(np.mean(terms), rel=1e-6)
+
+
+def test_reconstruction_is_the_squared_norm():
+    one, other = weights("tetris-zoo/seed", 6), weights("tetris-zoo/seed", 6, 1)
+    expected = np.mean([np.linalg.norm(a - b) ** 2 for a, b in zip(one.numpy(), other.numpy(), strict=True)])
+    assert losses.reconstruction(one, other).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("zoo", ZOOS)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_permuted_networks_compute_the_same_on_real_images(zoo, activation, all_images):
+    """Through convolutions, pooling and flattening; the neurons of every hidden layer stand elsewhere."""
+    tiny = resolve(zoo.replace("/", "-tiny/"))
+    images = torch.from_numpy(load_images(tiny.spec, tiny.size, all_images).test_images[:8])
+    torch.manual_seed(0)
+    networks = [module(tiny.spec.network, activation) for _ in range(3)]
+    original = torch.stack([2 * nn.utils.parameters_to_vector(network.parameters()).detach() for network in networks])
+    permuted = Augmentation(layout(zoo), permute=True, erase=0, noise=0)(original)
+    assert torch.equal(permuted.sort(dim=1).values, original.sort(dim=1).values)
+    for layer in layout(zoo).layers[:-1]:
+        assert not torch.equal(permuted[:, layer.index.ravel()], original[:, layer.index.ravel()])
+    with torch.inference_mode():
+        expected, found = (
+            torch.stack([module(tiny.spec.network, activation, row.numpy()).eval()(images) for row in rows])
+            for rows in (original, permuted)
+        )
+    assert (expected.std(dim=1).amax(dim=1) > 1e-3).all(), "images must matter for the test to mean something"
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.std()))
+
+
+def test_permutations_are_uniform_and_drawn_for_each_network_alone():
+    """The first of the five hidden neurons of Tetris goes to each place equally often."""
+    zoo = layout("tetris-zoo/seed")
+    original = weights("tetris-zoo/seed", 1).repeat(2000, 1)
+    torch.manual_seed(0)
+    permuted = Augmentation(zoo, permute=True, erase=0, noise=0)(original)
+    neuron = original[0, zoo.layers[0].index[0]]
+    places = [(permuted[:, index] == neuron).all(dim=1) for index in zoo.layers[0].index]
+    counts = torch.stack(places).sum(dim=1)
+    assert counts.sum() == 2000
+    assert ((counts - 400).abs() < 5 * math.sqrt(320)).all()
+
+
+def test_erasing_takes_one_block_with_its_probability():
+    zoo = layout("mnist-zoo/seed")
+    torch.manual_seed(0)
+    views = Augmentation(zoo, permute=False, erase=0.5, noise=0)(torch.ones(2000, zoo.size))
+    erased = (views == 0).numpy()
+    hit = erased.any(axis=1)
+    assert 0.45 < hit.mean() < 0.55
+    edges = np.abs(np.diff(np.pad(erased[hit].astype(int), ((0, 0), (1, 1))), axis=1)).sum(axis=1)
+    assert (edges == 2).all()
+    share = erased[hit].mean(axis=1)
+    assert share.min() == pytest.approx(ERASED[0], abs=0.01)
+    assert share.max() == pytest.approx(ERASED[1], abs=0.01)
+    assert share.mean() == pytest.approx(np.mean(ERASED), abs=0.01)
+
+
+def test_noise_has_its_deviation():
+    views = Augmentation(layout("mnist-zoo/seed"), permute=False, erase=0, noise=0.05)(torch.zeros(50, 2464))
+    assert views.std().item() == pytest.approx(0.05, rel=0.02)
+
+
+# Not "ff" on the last: ten fully-connected layers on 75,146 weights are 20 billion parameters.
+ENCODERS = [(zoo, name) for zoo in ZOOS for name in ("att-n+t", "att-n", "ff") if (zoo, name) != (ZOOS[-1], "ff")]
+
+
+@pytest.mark.parametrize(("zoo", "architecture"), ENCODERS)
+def test_every_layout_is_encoded_and_decoded(zoo, architecture):
+    model = HyperRepModel(HyperRepPredictor(architecture=architecture, **SMALL).config(layout(zoo))).eval()
+    z = model.encode(weights(zoo, 3))
+    assert z.shape == (3, 8)
+    assert z.abs().max() <= 1
+    assert model.decode(z).shape == (3, layout(zoo).size)
+
+
+@pytest.mark.parametrize("architecture", ["att-w", "att-w+t"])
+def test_single_weights_are_tokens_too(architecture):
+    model = HyperRepModel(HyperRepPredictor(architecture=architecture, **SMALL).config(layout("tetris-zoo/seed")))
+    assert model.encoder.positions.shape == (100 + architecture.endswith("t"), 16)
+    assert model.decode(model.encode(weights("tetris-zoo/seed", 3))).shape == (3, 100)
+
+
+def test_a_token_is_a_neuron_with_its_bias_embedded_by_its_layers_map():
+    zoo = layout("mnist-zoo/seed")
+    model = HyperRepModel(HyperRepPredictor(**SMALL).config(zoo))
+    networks = weights("mnist-zoo/seed", 2)
+    tokens = model.tokens(networks).detach()
+    matrices = zoo.to_matrices(networks.numpy())
+    place = 0
+    for layer, embed in zip(zoo.layers, model.tokens.embed, strict=True):
+        for neuron in range(len(layer.index)):
+            kernel, bias = (parameter.detach().numpy() for parameter in embed.parameters())
+            expected = matrices[layer.name][:, neuron] @ kernel.T + bias
+            np.testing.assert_allclose(tokens[:, place], expected, atol=1e-5)
+            place += 1
+    assert place == tokens.shape[1] == 8 + 6 + 4 + 20 + 10
+
+
+def test_what_is_normalised_is_restored_exactly():
+    """A decoder that gives back what went in gives back the weights, whatever they are divided by."""
+    zoo = layout("mnist-zoo/seed")
+    networks = weights("mnist-zoo/seed", 3) * torch.linspace(0.01, 3, zoo.size) + 0.3
+    examples = Examples(networks.numpy(), zoo, np.arange(3).astype(str), pd.DataFrame())
+    fitted = HyperRepPredictor(normalise="tensor", epochs=1, loss="ed", device="cpu", **SMALL)
+    model = fitted.learn(examples, examples)
+    seen = []
+    model._encode = lambda normalised: seen.append(normalised) or normalised
+    model._decode = lambda z: z
+    np.testing.assert_allclose(model.decode(model.encode(networks)), networks, rtol=1e-5, atol=1e-6)
+    for tensor in zoo.tensors:
+        part = seen[0][:, tensor.slice]
+        assert part.mean().item() == pytest.approx(0, abs=1e-4)
+        assert part.std(correction=0).item() == pytest.approx(1, rel=1e-3)
+
+
+def test_the_losses_are_mixed_by_beta():
+    """EcD at beta = 1 is ED on two views, at beta = 0 it is Ec; evaluation draws the same views every time."""
+    networks = weights("tetris-zoo/seed", 12)
+
+    def loss(kind, beta):
+        torch.manual_seed(0)
+        options = SMALL | {"dropout": 0.0, "erase": 0.0}
+        model = HyperRepModel(
+            HyperRepPredictor(loss=kind, beta=beta, **options).config(layout("tetris-zoo/seed"))
+        ).eval()
+        assert model(networks).loss.item() == model(networks).loss.item()
+        return model(networks).loss.item()
+
+    ends = [loss("ecd", beta) for beta in (0.0, 1.0)]
+    assert loss("ecd", 0.3) == pytest.approx(0.7 * ends[0] + 0.3 * ends[1], rel=1e-5)
+    assert ends[0] < 2 * math.log(24)
+    assert ends[1] > 50  # about the squared norm of the weights
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Tetris networks whose first layers have means of their own: that is what tells them apart."""
+    rng = np.random.default_rng(0)
+    zoo = layout("tetris-zoo/seed")
+
+    def split(rows):
+        mean = rng.uniform(0, 1, size=rows)
+        networks = (0.3 * rng.normal(size=(rows, 100))).astype(np.float32)
+        networks[:, :80] += mean[:, None]
+        targets = pd.DataFrame({"accuracy": mean, "init": np.where(mean > 0.4, "one", "two")})
+        runs = np.arange(rows).astype(str)
+        return Examples(networks, zoo, runs, targets, {"accuracy": (0.0, 1.0)}, {"init": ["one", "two"]})
+
+    return split(1000), split(300), split(300)
+
+
+QUICK = SMALL | {"width": 32, "epochs": 15, "batch_size": 100, "learning_rate": 2e-3, "device": "cpu"}
+
+
+@pytest.mark.parametrize("loss", ["ed", "ec", "ecd", "ec+d"])
+def test_it_learns_without_labels_what_tells_networks_apart(population, loss):
+    train, validation, test = population
+    fitted = HyperRepPredictor(loss=loss, seed=0, **QUICK).fit(train, validation)
+    predicted = fitted.predict(test)
+    error = ((predicted["accuracy"] - test.targets["accuracy"]) ** 2).mean()
+    assert 1 - error / test.targets["accuracy"].var() > 0.5
+    assert (predicted["init"] == test.targets["init"]).mean() > 0.8
+    if loss != "ec":
+        assert reconstruction_r2(fitted.model_, test.weights) > 0.3
+
+
+def test_r2_of_the_reconstruction_is_scikit_learns(population):
+    from sklearn.metrics import r2_score
+
+    _, _, test = population
+    model = HyperRepModel(HyperRepPredictor(**SMALL).config(test.layout)).eval()
+    with torch.inference_mode():
+        rebuilt = model.decode(torch.from_numpy(represent(model, test.weights))).numpy()
+    expected = r2_score(test.weights, rebuilt, multioutput="variance_weighted")
+    assert reconstruction_r2(model, test.weights) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_predictions(population):
+    train, validation, test = population
+    found = []
+    for seed in (0, 0, 1):
+        torch.rand(5)
+        fitted = HyperRepPredictor(seed=seed, **QUICK | {"epochs": 2}).fit(train, validation)
+        found.append(fitted.predict(test)["accuracy"])
+    assert found[0].equals(found[1])
+    assert not found[0].equals(found[2])
+
+
+TRAINING = """
+import sys, numpy as np, pandas as pd
+from zoobench.layout import layout_of
+from zoobench.predictor import Examples
+from zoobench.zoos import resolve
+from zoobench_baselines.hyperrep import HyperRepPredictor, represent
+
+checkpoints, out = sys.argv[1:]
+layout = layout_of(resolve("tetris-zoo/seed").spec.network)
+weights = np.random.default_rng(0).normal(size=(600, layout.size)).astype(np.float32)
+examples = Examples(weights, layout, np.arange(600).astype(str), pd.DataFrame())
+made = HyperRepPredictor(width=16, heads=2, blocks=1, feed_forward=32, latent=8, epochs=30, batch_size=100,
+                         schedule="cosine", device="cpu", checkpoints=checkpoints)
+np.save(out, represent(made.learn(examples, examples), weights))
+"""
+
+
+def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_path):
+    """Views and dropout are drawn on from where they were; z agrees to 1e-4."""
+
+    def train(checkpoints, out):
+        return subprocess.Popen([sys.executable, "-c", TRAINING, tmp_path / checkpoints, tmp_path / out])
+
+    assert train("whole", "whole.npy").wait() == 0
+    killed = train("parts", "parts.npy")
+    while not list((tmp_path / "parts").glob("*/checkpoint-*/trainer_state.json")) and killed.poll() is None:
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "parts.npy").exists()
+    assert train("parts", "parts.npy").wait() == 0
+    np.testing.assert_allclose(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("what", "parameters"),
+    [
+        ("loss 'edc'; did you mean 'ed'?", {"loss": "edc"}),
+        ("architecture 'att-n+c'", {"architecture": "att-n+c"}),
+        ("normalisation 'layer'", {"normalise": "layer"}),
+        ("schedule 'plateau'", {"schedule": "plateau"}),
+    ],
+)
+def test_unknown_names_are_one_line(what, parameters):
+    with pytest.raises(ZoobenchError, match="unknown " + what.replace("?", r"\?").replace("+", r"\+")):
+        HyperRepPredictor(**parameters)
+
+
+def test_a_config_survives_json():
+    config = HyperRepPredictor(loss="ec+d", **SMALL).config(layout("tetris-zoo/seed"))
+    again = HyperRepConfig.from_dict(config.to_dict())
+    assert again.to_dict() == config.to_dict()
