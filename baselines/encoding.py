@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from zoobench.errors import ZoobenchError
 from zoobench.hub import ZooSplit
@@ -17,10 +16,10 @@ from zoobench.manifest import write_atomically
 
 from .comvex import ComVeXModel
 from .hyperrep import HyperRepModel
+from .matrices import in_batches
 
 Encoder = ComVeXModel | HyperRepModel
 _MODELS: dict[str, type[ComVeXModel] | type[HyperRepModel]] = {"comvex": ComVeXModel, "hyperrep": HyperRepModel}
-_BATCH = 1024
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -41,28 +40,34 @@ def load_encoder(folder: Path) -> Encoder:
     return loaded
 
 
-def encoded(encoder: Encoder, networks: ZooSplit) -> pa.Table:
-    """``example_id``, ``z`` (D numbers), and ``z_<layer>`` for each layer that has a vector of its own.
+def vectors(encoder: Encoder, layout: Layout, weights: np.ndarray) -> np.ndarray:
+    """Vectors (rows, D) of networks (rows, N).
 
     Raises:
         ZoobenchError: a model of other networks, or one without an encoder.
     """
-    config = encoder.config
-    if Layout.from_json(config.layout) != networks.layout:
-        raise ZoobenchError(f"the model encodes other networks than those of {networks.zoo.id}; their layouts differ")
-    if config.architecture == "fc":
+    if Layout.from_json(encoder.config.layout) != layout:
+        raise ZoobenchError("the model encodes other networks than these; their layouts differ")
+    if encoder.config.architecture == "fc":
         raise ZoobenchError("a model of the architecture 'fc' has no encoder; choose fc-linear, linear or conv")
-    batches = torch.from_numpy(np.ascontiguousarray(networks.weights)).split(_BATCH)
-    with torch.inference_mode():
-        vectors = torch.cat([encoder.encode(batch) for batch in batches]).numpy()
-    columns = {"example_id": pa.array(networks.labels["example_id"]), "z": _lists(vectors)}
+    return in_batches(encoder.encode, weights)
+
+
+def encoded(encoder: Encoder, networks: ZooSplit) -> pa.Table:
+    """``example_id``, ``z`` (D numbers), and ``z_<layer>`` for each layer that has a vector of its own.
+
+    Raises:
+        ZoobenchError: see ``vectors``.
+    """
+    found = vectors(encoder, networks.layout, networks.weights)
+    columns = {"example_id": pa.array(networks.labels["example_id"]), "z": _lists(found)}
     for name, part in encoder.parts().items():
-        columns[f"z_{name}"] = _lists(vectors[:, part])
+        columns[f"z_{name}"] = _lists(found[:, part])
     return pa.table(columns)
 
 
-def _lists(vectors: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1])
+def _lists(rows: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(rows).ravel()), rows.shape[1])
 
 
 def write_encoded(table: pa.Table, out: Path) -> None:

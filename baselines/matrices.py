@@ -1,12 +1,15 @@
-"""Weights as one matrix per layer, on any device."""
+"""Weights as one matrix per layer, on any device, and rows of them in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from zoobench.layout import Layer
+
+_BATCH = 1000
 
 
 def to_matrix(weights: torch.Tensor, layer: Layer) -> torch.Tensor:
@@ -24,3 +27,11 @@ def from_matrices(matrices: Sequence[torch.Tensor], layers: Sequence[Layer]) -> 
         if layer.bias is not None:
             parts[layer.bias.offset] = matrix[:, :, fan_in]
     return torch.cat([parts[offset] for offset in sorted(parts)], dim=1)
+
+
+def in_batches(function: Callable[[torch.Tensor], torch.Tensor], weights: np.ndarray) -> np.ndarray:
+    """What a function of a batch of networks gives for all of them (rows, N), without gradients."""
+    with torch.inference_mode():
+        batches = torch.from_numpy(np.ascontiguousarray(weights)).split(_BATCH)
+        found: np.ndarray = torch.cat([function(batch) for batch in batches]).numpy()
+    return found

@@ -148,7 +148,7 @@ def test_an_unwritable_place_is_named(zoobench, tiny, tmp_path):
 
 def test_baselines_are_listed_for_a_wrong_name(outside_packages):
     with pytest.raises(
-        ZoobenchError, match="choose from: broken, comvex, dnn, forgetful, gbm, heavy, hyperrep, linear, mean"
+        ZoobenchError, match="choose from: broken, comvex, dnn, encoded, forgetful, gbm, heavy, hyperrep, linear, mean"
     ):
         predictor.create("xyz", {})
 

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from transformers import set_seed
@@ -22,6 +21,7 @@ from zoobench.search import Distribution
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import encoded_targets, heads_of
+from ..matrices import in_batches
 from ..training import DEVICES, Plan
 from ..training import train as train_model
 from .model import ARCHITECTURES, INITS, ComVeXConfig, ComVeXModel
@@ -158,9 +158,7 @@ class ComVeXPredictor:
 
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
-        with torch.inference_mode():
-            batches = torch.from_numpy(np.ascontiguousarray(test.weights)).split(1024)
-            outputs = torch.cat([self.model_(batch).logits for batch in batches])
+        outputs = torch.from_numpy(in_batches(lambda batch: self.model_(batch).logits, test.weights))
         parts = outputs.split([head.outputs for head in self.model_.heads], dim=1)
         return pd.DataFrame(
             {head.task: head.decoded(part) for head, part in zip(self.model_.heads, parts, strict=True)}

@@ -15,6 +15,7 @@ from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.layout import Layout
 from zoobench.predictor import Examples
 
+from ..matrices import in_batches
 from ..probe import LinearProbe
 from ..training import DEVICES, Plan, train
 from .model import LOSSES, HyperRepConfig, HyperRepModel
@@ -28,7 +29,6 @@ ARCHITECTURES = {
     "ff": ("ff", "neuron", False),
 }
 NORMALISATIONS = ("none", "tensor")
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -234,18 +234,11 @@ def _statistics(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
 
 def represent(model: HyperRepModel, weights: np.ndarray) -> np.ndarray:
     """Hyper-representations (rows, L) of networks (rows, N)."""
-    with torch.inference_mode():
-        batches = torch.from_numpy(np.ascontiguousarray(weights)).split(_BATCH)
-        found: np.ndarray = torch.cat([model.encode(batch) for batch in batches]).numpy()
-    return found
+    return in_batches(model.encode, weights)
 
 
 def reconstruction_r2(model: HyperRepModel, weights: np.ndarray) -> float:
     """1 - MSE / MSE of the mean weight vector, over all weights of networks (rows, N)."""
-    error = spread = 0.0
     mean = weights.mean(axis=0, dtype=np.float64)
-    with torch.inference_mode():
-        for batch in torch.from_numpy(np.ascontiguousarray(weights)).split(_BATCH):
-            error += float((model.decode(model.encode(batch)) - batch).double().square().sum())
-            spread += float(((batch.double().numpy() - mean) ** 2).sum())
-    return 1 - error / spread
+    rebuilt = in_batches(lambda batch: model.decode(model.encode(batch)), weights)
+    return float(1 - np.square(weights - rebuilt, dtype=np.float64).sum() / np.square(weights - mean).sum())

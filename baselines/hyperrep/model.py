@@ -173,10 +173,10 @@ class HyperRepModel(PreTrainedModel):
         super().__init__(config)
         layout = Layout.from_json(config.layout)
         self.augmentation = Augmentation(layout, config.permute, config.erase, config.noise)
+        sizes = [tensor.size for tensor in layout.tensors]
         for name, values, neutral in (("mean", config.mean, 0.0), ("std", config.std, 1.0)):
-            sizes = torch.tensor([tensor.size for tensor in layout.tensors])
-            spread = torch.tensor(list(values) or [neutral] * len(sizes), dtype=torch.float32)
-            self.register_buffer(name, spread.repeat_interleave(sizes))
+            spread = np.repeat(list(values) or [neutral] * len(sizes), sizes)
+            self.register_buffer(name, torch.tensor(spread, dtype=torch.float32))
         self.attends = config.architecture == "attention"
         self.encoder: nn.Module
         self.decoder: nn.Module
