@@ -229,17 +229,22 @@ class HyperRepModel(PreTrainedModel):
         While it trains, views are drawn by PyTorch's own generator; in evaluation they are always the same.
         """
         generator = None if self.training else torch.Generator(weights.device).manual_seed(0)
-        config = self.config
         normalised = (weights - self.mean) / self.std
-        views = self.augmentation(normalised.repeat(1 if config.loss == "ed" else 2, 1), generator)
+        views = self.augmentation(normalised.repeat(1 if self.config.loss == "ed" else 2, 1), generator)
+        return ModelOutput(loss=self.loss_of(views))
+
+    def loss_of(self, views: torch.Tensor) -> torch.Tensor:
+        """The loss on views (batch, N); where there is a contrast, the second half are other views of the first."""
+        config = self.config
         z = self._encode(views)
         rebuilt = None if config.loss == "ec" else losses.reconstruction(views, self._decode(z))
         if self.projector is None:
-            return ModelOutput(loss=rebuilt)
+            assert rebuilt is not None
+            return rebuilt
         first, second = self.projector(z).chunk(2)
         kind = losses.positive_contrast if config.loss == "ec+d" else losses.contrast
         apart = kind(first, second, config.contrast_temperature)
-        return ModelOutput(loss=apart if rebuilt is None else config.beta * rebuilt + (1 - config.beta) * apart)
+        return apart if rebuilt is None else config.beta * rebuilt + (1 - config.beta) * apart
 
     def _encode(self, weights: torch.Tensor) -> torch.Tensor:
         if not self.attends:
