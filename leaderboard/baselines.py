@@ -12,7 +12,7 @@ from zoobench.layout import layout_of
 from zoobench.run import run
 from zoobench.zoos import Zoo
 
-from .submission import FILE_NAME, Description
+from .description import FILE_NAME, Description
 
 SEEDS = (0, 1, 2)
 
@@ -51,10 +51,13 @@ class Entry:
         sizes = f" Networks of up to {self.most_weights:,} weights." if self.most_weights else ""
         return Description(
             method=self.method,
-            authors="zoobench",
+            authors=["zoobench"],
             description=f"The {self.baseline!r} baseline with fixed parameters, the same for every zoo.{sizes}",
             paper=self.paper,
             code=f"baselines/{self.baseline}",
+            training_data="same-zoo",
+            validation_labels="selection",
+            seeds=list(SEEDS) if self.random else [],
             command=f"zoobench run {self.baseline} --zoo ZOO{self.options}{seeds} --out ZOO.parquet",
         )
 

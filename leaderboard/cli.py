@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from zoobench.cli_parts import JsonFlag, print_json
+
 app = typer.Typer(help="Score submissions and show the ranking.", no_args_is_help=True)
 
 Directory = Annotated[Path, typer.Option("--dir", help="Leaderboard folder: submissions/, labels/, results/.")]
@@ -30,8 +32,75 @@ def pin(
 
 
 @app.command()
-def score(directory: Directory = Path("leaderboard")) -> None:
-    """Re-score every submission from its predictions and write results/<name>.json.
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the submission: lower-case letters, digits, '.', '_', '-'.")],
+    directory: Directory = Path("leaderboard"),
+) -> None:
+    """Make a submission folder with a description to fill in.
+
+    Example: zoobench leaderboard new my-method
+    """
+    from .submission import new_submission
+
+    folder = new_submission(directory, name)
+    typer.echo(
+        f"wrote {folder / 'submission.yaml'}: fill it in, and put your predictions beside it, as "
+        f"{folder / '<zoo repo>' / '<config>.parquet'} or <config>-seed<k>.parquet; then: "
+        f"zoobench leaderboard validate {folder}"
+    )
+
+
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="A submission folder.")],
+    directory: Directory = Path("leaderboard"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Check a submission as the scorer does, and print the scores that it will get; nothing is written.
+
+    Example: zoobench leaderboard validate leaderboard/submissions/my-method
+    """
+    from zoobench import progress, tables
+    from zoobench.results import SCHEMA_VERSION, Result
+
+    from .score import score_submission
+    from .submission import read_submission
+
+    with progress.spinner(f"scoring {path.name}"):
+        entry = score_submission(directory, read_submission(path.absolute()))
+    if as_json:
+        print_json(entry.model_dump())
+        return
+    for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=entry.results, averages=[])):
+        tables.console().print(table)
+    typer.echo(f"{entry.name} is valid: {len(entry.results)} zoos, track {entry.submission.track}")
+
+
+@app.command()
+def submit(
+    path: Annotated[Path, typer.Argument(help="A submission folder.")],
+    repo: Annotated[str, typer.Option(help="Hub dataset of the leaderboard.")] = "zoobench/leaderboard",
+    directory: Directory = Path("leaderboard"),
+) -> None:
+    """Check a submission, and open a pull request with it on the Hub.
+
+    Example: zoobench leaderboard submit leaderboard/submissions/my-method
+    """
+    from zoobench import progress
+
+    from .submit import submit as propose
+
+    with progress.spinner(f"submitting {path.name}") as on_step:
+        url = propose(directory, path.absolute(), repo, on_step)
+    typer.echo(f"opened {url}")
+
+
+@app.command()
+def score(
+    directory: Directory = Path("leaderboard"),
+    everything: Annotated[bool, typer.Option("--all", help="Score what has not changed, too.")] = False,
+) -> None:
+    """Re-score every submission that changed from its predictions and write results/<name>.json.
 
     Example: zoobench leaderboard score --dir leaderboard
     """
@@ -39,9 +108,15 @@ def score(directory: Directory = Path("leaderboard")) -> None:
 
     from .score import score_all
 
+    scored: list[str] = []
     with progress.spinner("scoring") as on_step:
-        entries = score_all(directory, on_step)
-    typer.echo(f"scored {len(entries)} submissions into {directory / 'results'}")
+
+        def on_submission(name: str) -> None:
+            scored.append(name)
+            on_step(name)
+
+        entries = score_all(directory, on_submission, everything)
+    typer.echo(f"scored {len(scored)} of {len(entries)} submissions into {directory / 'results'}")
 
 
 @app.command()

@@ -25,7 +25,7 @@ def pin(board: Path, zoo: Zoo) -> Path:
     folder = board / LABELS / zoo.repo
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, source in files.items():
+        for path, (source, _) in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / path, source.read_bytes())
         pinned = read_manifest(folder).configs if (folder / FILE_NAME).is_file() else {}

@@ -2,71 +2,153 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from zoobench import __version__, hub
 from zoobench.errors import ZoobenchError
 from zoobench.harness import evaluate
-from zoobench.manifest import write_atomically
+from zoobench.manifest import sha256_of, write_atomically
+from zoobench.metrics import METRICS
+from zoobench.predictions import read_predictions
 from zoobench.results import SCHEMA_VERSION, ZooResult
+from zoobench.tasks import tasks_of
 
-from .submission import Description, Submission, read_submissions
+from .description import Description
+from .submission import Submission, read_submissions
 
 LABELS = "labels"
 RESULTS = "results"
 
 
 class Entry(BaseModel):
-    """A scored submission, as stored in ``results/<name>.json``."""
+    """A scored submission, as stored in ``results/<name>.json``.
+
+    ``inputs_sha256`` is of everything that the scores depend on: with the same one, they are not computed again.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int
     name: str
     submission: Description
+    inputs_sha256: str
     results: list[ZooResult]
+
+
+def inputs_of(board: Path, submission: Submission) -> str:
+    """sha256 of the predictions, the description, the labels and references, and the versions of what scores them.
+
+    Raises:
+        ZoobenchError: labels that cannot be found, or are not what their manifest says.
+    """
+    predicted = {zoo.id: zoo for _, zoo in submission.predictions}
+    facts = {
+        "schema": SCHEMA_VERSION,
+        "zoobench": __version__,
+        "submission": submission.description.model_dump(),
+        "predictions": [
+            (path.relative_to(path.parents[1]).as_posix(), sha256_of(path)) for path, _ in submission.predictions
+        ],
+        "labels": {
+            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, [board / LABELS])[1].items())
+            for name, zoo in predicted.items()
+        },
+        "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
+        "metrics": {metric.name: metric.version for metric in METRICS},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def score_submission(board: Path, submission: Submission) -> Entry:
     """Score every predictions file of one submission against the labels pinned in ``board/labels``.
 
     Raises:
-        ZoobenchError: a predictions file that the harness refuses, or two that cover the same zoo.
+        ZoobenchError: a predictions file that the harness refuses, that is about another zoo than its place says, or
+            two that cover the same.
     """
-    results = evaluate(submission.predictions, homes=[board / LABELS]).results
+    for path, zoo in submission.predictions:
+        for group in read_predictions(path).groups:
+            if group.zoo != zoo:
+                raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
+    results = evaluate([path for path, _ in submission.predictions], homes=[board / LABELS]).results
     return Entry(
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
+        inputs_sha256=inputs_of(board, submission),
         results=sorted(results, key=lambda result: (result.zoo, result.trained_on)),
     )
 
 
-def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None) -> list[Entry]:
-    """Re-score every submission and write the results; results of submissions that are gone are removed.
+def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, again: bool = False) -> list[Entry]:
+    """Re-score every submission that changed and write the results; results of submissions that are gone are removed.
+
+    Each result is written when it is computed: a scorer that is killed has lost nothing, and two at a time write the
+    same.
+
+    Args:
+        board: leaderboard folder.
+        on_step: told the name of each submission that is scored.
+        again: whether submissions that have not changed are scored, too.
 
     Raises:
-        ZoobenchError: an invalid submission; no result file has been changed then.
+        ZoobenchError: an invalid submission; its result file, if it has one, stays as it was.
     """
-    entries = []
-    for submission in read_submissions(board):
-        on_step(submission.name)
-        entries.append(score_submission(board, submission))
-    if not entries:
+    submissions = read_submissions(board)
+    if not submissions:
         raise ZoobenchError(f"no submissions in {board / 'submissions'}")
     folder = board / RESULTS
+    entries, refused = [], []
     try:
-        for entry in entries:
-            write_atomically(folder / f"{entry.name}.json", (entry.model_dump_json(indent=1) + "\n").encode())
+        for submission in submissions:
+            path = folder / f"{submission.name}.json"
+            entry = None if again else _unchanged(path, board, submission)
+            if entry is None:
+                on_step(submission.name)
+                try:
+                    entry = score_submission(board, submission)
+                except ZoobenchError as error:
+                    refused.append(str(error))
+                    continue
+                write_atomically(path, (entry.model_dump_json(indent=1) + "\n").encode())
+            entries.append(entry)
         for path in folder.glob("*.json"):
-            if path.stem not in {entry.name for entry in entries}:
+            if path.stem not in {submission.name for submission in submissions}:
                 path.unlink()
+        for path in folder.glob(".*.tmp"):
+            if not _alive(int(path.name.split(".")[-2])):  # of a scorer that was killed
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise ZoobenchError(f"cannot write results to {folder}: {error.strerror or error}") from error
+    if refused:
+        more = f" (and {len(refused) - 1} more submissions are refused)" if len(refused) > 1 else ""
+        raise ZoobenchError(refused[0] + more)
     return entries
+
+
+def _unchanged(path: Path, board: Path, submission: Submission) -> Entry | None:
+    """The result that is there, if it is of the very same inputs."""
+    try:
+        entry = Entry.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return entry if entry.inputs_sha256 == inputs_of(board, submission) else None
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def read_entries(board: Path) -> list[Entry]:

@@ -27,7 +27,8 @@ TOKEN = "hf_the_right_token"
 
 
 class LoopbackHub:
-    """``log`` has (method, path, bytes received or sent) of every request; ``commits`` the messages."""
+    """``log`` has (method, path, bytes received or sent) of every request; ``commits`` the messages, ``pulls`` folders
+    as they would be after each pull request."""
 
     def __init__(self, root):
         self.root = root
@@ -36,6 +37,7 @@ class LoopbackHub:
         self.repos = {}
         self.private = {}
         self.commits = []
+        self.pulls = []
         self.log = []
 
     def folder(self, repo_id):
@@ -148,6 +150,7 @@ class LoopbackHub:
             return refusal
         lines = [json.loads(line) for line in (await request.body()).splitlines()]
         folder = self.repos[f"{request.path_params['namespace']}/{request.path_params['name']}"]
+        proposed = request.query_params.get("create_pr") == "1"
         fresh = folder.with_name(f".{folder.name}.new")
         shutil.copytree(folder, fresh)
         for line in lines:
@@ -167,6 +170,19 @@ class LoopbackHub:
             else:
                 assert line["key"] == "deletedFile"
                 path.unlink()
+        if proposed:
+            number = len(self.pulls) + 1
+            self.pulls.append(fresh.rename(folder.with_name(f".{folder.name}.pr{number}")))
+            url = f"{request.base_url}datasets/{request.path_params['namespace']}/{folder.name}"
+            return JSONResponse(
+                {
+                    "success": True,
+                    "commitOid": "0" * 40,
+                    "commitUrl": f"{url}/commit/{'0' * 40}",
+                    "pullRequestUrl": f"{url}/discussions/{number}",
+                    "hookOutput": "",
+                }
+            )
         shutil.rmtree(folder)
         fresh.rename(folder)
         oid = hashlib.sha1((folder / "manifest.json").read_bytes()).hexdigest()

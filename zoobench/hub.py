@@ -94,6 +94,10 @@ class _Folder:
                 + _other_scales(self.zoo)
             ) from error
 
+    def has(self, path: str) -> bool:
+        """Whether a file that the manifest lists is there; the Hub has them all."""
+        return self.local is None or (self.local / path).is_file()
+
     def config(self) -> ConfigManifest:
         folder = self.file(MANIFEST_NAME).parent
         configs = read_manifest(folder).configs
@@ -160,20 +164,24 @@ def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[Path]:
     folder = _Folder(zoo, homes)
     prefix = f"references/{zoo.spec.config}/"
     paths = [entry.path for entry in folder.config().files if entry.path.startswith(prefix)]
-    return [folder.checked(path)[0] for path in paths if folder.local is None or (folder.local / path).is_file()]
+    return [folder.checked(path)[0] for path in paths if folder.has(path)]
 
 
-def scoring_files(zoo: Zoo) -> tuple[ConfigManifest, dict[str, Path]]:
-    """What scoring needs of a zoo: its entry in the manifest, and by path in the repo the files, checked.
+def scoring_files(zoo: Zoo, homes: Sequence[Path] = ()) -> tuple[ConfigManifest, dict[str, tuple[Path, str]]]:
+    """What scoring needs of a zoo: its entry in the manifest, and by path in the repo the files, each with its sha256.
+
+    A local folder with the labels alone may lack the references.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
     """
-    folder = _Folder(zoo)
+    folder = _Folder(zoo, homes)
     config, name = folder.config(), zoo.spec.config
-    prefixes = (f"labels/{name}/test.parquet", f"references/{name}/", f"protocols/{name}/")
-    paths = [entry.path for entry in config.files if entry.path.startswith(prefixes)]
-    return config, {path: folder.checked(path)[0] for path in paths}
+    needed = (f"labels/{name}/test.parquet", f"protocols/{name}/")
+    optional = f"references/{name}/"
+    paths = [entry.path for entry in config.files if entry.path.startswith((*needed, optional))]
+    there = [path for path in paths if not path.startswith(optional) or folder.has(path)]
+    return config, {path: folder.checked(path) for path in there}
 
 
 def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:

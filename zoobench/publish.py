@@ -85,16 +85,9 @@ def publish(what: Plan, private: bool, on_step: Callable[[str], None] = lambda s
     Raises:
         ZoobenchError: no token or one that is refused, a dataset that has other configs, or an interrupted upload.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    token = get_token()
-    if not token:
-        raise ZoobenchError(
-            "no Hub token: set HF_TOKEN to one that may write to "
-            f"{what.repo_id.partition('/')[0]} (https://huggingface.co/settings/tokens)"
-        )
-    api = HfApi(token=token, library_name="zoobench")
-    with _one_line(what.repo_id, token):
+    with writing(what.repo_id) as api:
         on_step("creating the dataset")
         api.create_repo(what.repo_id, repo_type="dataset", private=private, exist_ok=True)
         on_step("comparing")
@@ -146,13 +139,25 @@ def _compare(api: HfApi, what: Plan, revision: str) -> None:
 
 
 @contextlib.contextmanager
-def _one_line(repo_id: str, token: str) -> Iterator[None]:
-    """Whatever the Hub's client raises, in one line and without the token."""
+def writing(repo_id: str) -> Iterator[HfApi]:
+    """A client that may write to a Hub dataset; whatever it raises becomes one line, without the token.
+
+    Raises:
+        ZoobenchError: no token, one that is refused, or an interrupted upload.
+    """
+    from huggingface_hub import HfApi, get_token
+
     # HTTPError is whichever HTTP library's that this version of the client uses.
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
+    token = get_token()
+    if not token:
+        raise ZoobenchError(
+            f"no Hub token: set HF_TOKEN to one that may write to {repo_id.partition('/')[0]} "
+            "(https://huggingface.co/settings/tokens)"
+        )
     try:
-        yield
+        yield HfApi(token=token, library_name="zoobench")
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in (401, 403):

@@ -5,7 +5,13 @@ import yaml
 
 from zoobench.run import run
 
-SUBMISSION = {"method": "Ridge on statistics", "authors": "A. Nonymous", "description": "A test submission."}
+SUBMISSION = {
+    "method": "Ridge on statistics",
+    "authors": ["A. Nonymous"],
+    "description": "A test submission.",
+    "training_data": "same-zoo",
+    "validation_labels": "selection",
+}
 
 
 @pytest.fixture(scope="session")

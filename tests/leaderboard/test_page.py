@@ -81,8 +81,9 @@ def test_the_page_follows_a_dark_theme(page):
 def test_texts_of_submissions_are_escaped(board):
     hostile = '<script>alert("x")</script>'
     path = board / "submissions" / "linear-w" / "submission.yaml"
-    fields = {"method": hostile, "authors": hostile, "description": hostile, "paper": hostile, "code": hostile}
-    path.write_text(yaml.safe_dump(fields))
+    texts = dict.fromkeys(("method", "version", "description", "paper", "code", "hardware", "command"), hostile)
+    fields = {"authors": [hostile], "training_data": "same-zoo", "validation_labels": "none"}
+    path.write_text(yaml.safe_dump(texts | fields))
     html = render(score_all(board))
     assert hostile not in html
     assert "&lt;script&gt;alert(" in html

@@ -5,7 +5,7 @@ from zoobench_leaderboard.score import Entry, score_all
 
 def _renamed(entry: Entry, name: str, **changes) -> Entry:
     result = entry.results[0].model_copy(update=changes)
-    return Entry(schema_version=1, name=name, submission=entry.submission, results=[result])
+    return entry.model_copy(update={"name": name, "results": [result]})
 
 
 def _shifted(result: ZooResult, by: float) -> dict:

@@ -1,9 +1,11 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from zoobench.harness import evaluate
 
@@ -18,7 +20,7 @@ def test_scores_are_recomputed_from_the_predictions(zoobench, board):
         predictions = board / "submissions" / name / "tetris-zoo-tiny" / "seed.parquet"
         expected = evaluate(predictions, homes=[board / "labels"]).model_dump()["results"]
         assert entry["results"] == json.loads(json.dumps(expected))
-        assert entry["submission"]["authors"] == "A. Nonymous"
+        assert entry["submission"]["authors"] == ["A. Nonymous"]
 
 
 def test_scoring_again_changes_no_byte(zoobench, board):
@@ -35,37 +37,112 @@ def test_a_withdrawn_submission_loses_its_result(zoobench, board):
     assert [path.name for path in (board / "results").iterdir()] == ["linear-stats.json"]
 
 
-def _wrong_id(folder):
-    path = folder / "tetris-zoo-tiny" / "seed.parquet"
-    frame = pd.read_parquet(path)
+def _file(folder):
+    return folder / "tetris-zoo-tiny" / "seed.parquet"
+
+
+def _changed(change):
+    def apply(folder):
+        change(pd.read_parquet(_file(folder))).to_parquet(_file(folder), index=False)
+
+    return apply
+
+
+def _wrong_id(frame):
     frame.loc[0, "example_id"] = "seed-0000/001"
-    frame.to_parquet(path, index=False)
+    return frame
 
 
 def _yaml(text):
     return lambda folder: (folder / "submission.yaml").write_text(text)
 
 
+def _field(name, value):
+    def apply(folder):
+        path = folder / "submission.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {name: value}, sort_keys=False))
+
+    return apply
+
+
+def _two_gigabytes(folder):
+    with _file(folder).open("r+b") as file:
+        file.truncate(2_000_000_000)
+
+
+def _to_a_link(folder):
+    outside = folder.parents[1] / "elsewhere.parquet"
+    _file(folder).rename(outside)
+    _file(folder).symlink_to(outside)
+
+
 BAD = {
-    "one wrong id": (_wrong_id, "1 example id of tetris-zoo-tiny/seed is not in the test split: seed-0000/001"),
-    "no yaml": (lambda f: (f / "submission.yaml").unlink(), "submission 'linear-w' has no submission.yaml"),
-    "a field too many": (
-        _yaml("method: a\nauthors: b\ndescription: c\nscore: 1\n"),
-        "score: Extra inputs are not permitted",
+    "one wrong id": (
+        _changed(_wrong_id),
+        "1 example id of tetris-zoo-tiny/seed is not in the test split: seed-0000/001",
     ),
-    "a field missing": (_yaml("method: a\nauthors: b\n"), "description: Field required"),
+    "another zoo's name": (
+        _changed(lambda frame: frame.assign(zoo="tetris-zoo-tiny/hyp")),
+        "seed.parquet predicts tetris-zoo-tiny/hyp, but lies where predictions of tetris-zoo-tiny/seed belong",
+    ),
+    "repeated rows": (
+        _changed(lambda frame: pd.concat([frame, frame.head(3)])),
+        "3 example ids of tetris-zoo-tiny/seed are repeated: ",
+    ),
+    "2 GB": (_two_gigabytes, "seed.parquet has 2,000 MB; predictions of one zoo have 100 MB at most"),
+    "a link": (_to_a_link, "seed.parquet is a link; a submission holds plain files only"),
+    "a link to a folder": (
+        lambda f: (f / "mnist-zoo").symlink_to("/etc"),
+        "mnist-zoo is a link; a submission holds plain files only",
+    ),
+    "a link in its place": (
+        lambda f: f.rename(f.parents[1] / "moved") and f.symlink_to(f.parents[1] / "moved"),
+        "linear-w is no folder",
+    ),
+    "a path outside": (
+        _field("predictions", "../../labels/tetris-zoo-tiny/labels/seed/test.parquet"),
+        "predictions: there is no such field",
+    ),
+    "a pipe": (lambda f: os.mkfifo(f / "pipe"), "pipe is no plain file"),
+    "a program": (lambda f: (f / "setup.py").write_text("import os"), "setup.py does not belong in a submission"),
+    "an unknown zoo": (
+        lambda f: (f / "tetris-zoo-tiny").rename(f / "tetris-zo"),
+        "unknown zoo 'tetris-zo/seed'; did you mean 'tetris-zoo/seed'?",
+    ),
+    "seeds that are not there": (
+        _field("seeds", [0, 1, 2]),
+        "it says seeds [0, 1, 2], but tetris-zoo-tiny/seed has a file without a seed",
+    ),
+    "seeds that are not named": (
+        lambda f: _file(f).rename(_file(f).with_name("seed-seed7.parquet")),
+        "it says no seeds, but tetris-zoo-tiny/seed has files of seeds [7]",
+    ),
+    "a seed twice": (_field("seeds", [1, 1]), "submission.yaml:7: seeds: a seed is named twice"),
+    "no yaml": (lambda f: (f / "submission.yaml").unlink(), "submission 'linear-w' has no submission.yaml"),
+    "a field too many": (_field("scores", 1), "submission.yaml:7: scores: there is no such field"),
+    "a field missing": (
+        _yaml("method: a\nauthors: anonymous\n"),
+        "submission.yaml:1: description: this field is missing",
+    ),
+    "a wrong value": (
+        _field("validation_labels", "both"),
+        "submission.yaml:6: validation_labels: Input should be 'none', 'selection' or 'fitting'",
+    ),
+    "a name that is no list": (_field("authors", "Me"), "submission.yaml:1: authors: names, one per line as '- Name'"),
+    "a field twice": (_yaml("method: a\nmethod: b\n"), "submission.yaml:2: method: this field is there twice"),
+    "not fields": (_yaml("- method\n"), "submission.yaml:1: this is no list of fields"),
+    "nothing": (_yaml(""), "submission.yaml:1: this is no list of fields"),
     "not yaml": (_yaml("method: [a\n"), "cannot read "),
     "yaml that would run code": (
-        _yaml("!!python/object/apply:os.system ['true']\n"),
+        _yaml("method: !!python/object/apply:os.system ['true']\n"),
         "could not determine a constructor",
     ),
-    "no predictions": (lambda f: (f / "tetris-zoo-tiny" / "seed.parquet").unlink(), "has no predictions; put them in"),
+    "a long yaml": (_yaml("method: " + "a" * 100_000), "submission.yaml has more than 64,000 bytes"),
+    "no predictions": (lambda f: _file(f).unlink(), "has no predictions; put them in"),
     "a bad name": (lambda f: f.rename(f.with_name("Linear W")), "submission name 'Linear W' is not lower-case letters"),
     "the same zoo twice": (
-        lambda f: (f / "tetris-zoo-tiny" / "again.parquet").write_bytes(
-            (f / "tetris-zoo-tiny" / "seed.parquet").read_bytes()
-        ),
-        "both predict accuracy of tetris-zoo-tiny/seed",
+        lambda f: (shutil.copy(_file(f), _file(f).with_name("seed-seed0.parquet")), _field("seeds", [0])(f)),
+        "it says seeds [0], but tetris-zoo-tiny/seed has files of seeds [0] and a file without a seed",
     ),
 }
 
@@ -81,6 +158,10 @@ def test_a_bad_submission_is_one_line_and_changes_no_result(case, zoobench, boar
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert {path: path.read_bytes() for path in (board / "results").iterdir()} == before
+    folder = next(path for path in (board / "submissions").iterdir() if path.name != "linear-stats")
+    outcome = zoobench("leaderboard", "validate", folder, "--dir", board)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
 
 
 @pytest.mark.parametrize("verb", ["score", "page", "show"])
