@@ -66,8 +66,8 @@ _UNTERTHINER = "https://arxiv.org/abs/2002.11448"
 _LIU = "Liu, Learning Compact Vector Representations from Weight Matrices"
 _SCHURHOLT = "https://arxiv.org/abs/2110.15288"
 # Large batches: zoos of 100,000 and more rows are trained on, too.
-_DNN = {"batch_size": "512", "max_epochs": "40", "patience": "5"}
-_COMVEX = {"batch_size": "256", "max_epochs": "60", "patience": "6"}
+_DNN = {"units": "128", "batch_size": "1024", "learning_rate": "2e-3", "max_epochs": "20", "patience": "4"}
+_COMVEX = {"batch_size": "512", "learning_rate": "1e-3", "max_epochs": "30", "patience": "5"}
 
 ENTRIES = (
     Entry("linear-w", "linear", "Ridge on flat weights", {"features": "W"}, most_weights=10_000, paper=_SCHURHOLT),

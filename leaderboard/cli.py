@@ -71,7 +71,7 @@ def validate(
     if as_json:
         print_json(entry.model_dump())
         return
-    for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=entry.results, averages=[])):
+    for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=list(entry.results), averages=[])):
         tables.console().print(table)
     typer.echo(f"{entry.name} is valid: {len(entry.results)} zoos, track {entry.submission.track}")
 

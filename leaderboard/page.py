@@ -11,7 +11,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.manifest import write_atomically
 from zoobench.results import Score
 
-from .ranking import Board, boards
+from .ranking import Board, boards, rank_text
 from .score import Entry
 
 
@@ -57,10 +57,12 @@ def render(entries: list[Entry]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["rank_text"] = rank_text
     listed = boards(entries)
     kinds = {task.kind for board in listed for row in board.rows for task in row.result.tasks.values()}
     return environment.get_template("page.html.j2").render(
         boards=[(board, zoos.resolve(board.zoo), _cells(board)) for board in listed],
+        protocols=list(dict.fromkeys(board.protocol for board in listed)),
         metrics=[metric for metric in metrics.METRICS if metric.kind in kinds],
     )
 

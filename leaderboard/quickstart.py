@@ -57,8 +57,7 @@ def quickstart(
     typer.echo("[5/5] ranking")
     page = board / "index.html"
     write_page(entries, page)
-    for listed in boards(entries):
-        console().print(board_table(listed))
+    console().print(board_table(boards(entries)[0]))
     tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
     python = "python" if shutil.which("zoobench") else sys.executable
     example = board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"

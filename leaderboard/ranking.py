@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
+import numpy as np
 from rich import box
 from rich.table import Table
 
 from zoobench import zoos
-from zoobench.results import ZooResult, number
+from zoobench.results import number
 from zoobench.tasks import tasks_of
 
-from .score import Entry
+from .score import BoardResult, Entry
 
 
 @dataclass(frozen=True)
 class Row:
-    """A submission on a board; ``mean`` is ``None``, and it is not ranked, if a task is missing or undefined."""
+    """A submission on a board; ``mean`` is ``None``, and it is not ranked, if a task is missing or undefined.
+
+    ``ranks`` is the interval of ranks that it may have: behind those that are better, and before those that are worse,
+    by a paired bootstrap over runs at 95 %.
+    """
 
     entry: Entry
-    result: ZooResult
+    result: BoardResult
     mean: float | None
     rank: int | None
+    ranks: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,15 @@ class Board:
     rows: tuple[Row, ...]
 
 
-def _mean_main_metric(result: ZooResult, tasks: tuple[str, ...]) -> float | None:
-    values = [result.tasks[t].scores[result.tasks[t].main_metric].value for t in tasks if t in result.tasks]
+def _main_metric(result: BoardResult, task: str) -> float | None:
+    scored = result.tasks.get(task)
+    return scored.scores[scored.main_metric].value if scored else None
+
+
+def _mean_main_metric(result: BoardResult, tasks: tuple[str, ...]) -> float | None:
+    values = [_main_metric(result, task) for task in tasks]
     defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if len(defined) == len(tasks) else None
+    return sum(defined) / len(defined) if defined and len(defined) == len(tasks) else None
 
 
 def boards(entries: list[Entry]) -> list[Board]:
@@ -47,7 +59,7 @@ def boards(entries: list[Entry]) -> list[Board]:
     A result that lacks a task joins the board of the complete results that it agrees with otherwise.
     """
     results = [(entry, result) for entry in entries for result in entry.results if result.zoo == result.trained_on]
-    groups: list[list[tuple[Entry, ZooResult]]] = []
+    groups: list[list[tuple[Entry, BoardResult]]] = []
     for entry, result in sorted(results, key=lambda pair: (pair[1].zoo, -len(pair[1].tasks), pair[0].name)):
         home = next((group for group in groups if _comparable(group[0][1], result)), None)
         if home is None:
@@ -57,20 +69,39 @@ def boards(entries: list[Entry]) -> list[Board]:
     return [_board(group) for group in groups]
 
 
-def _comparable(one: ZooResult, other: ZooResult) -> bool:
+def _comparable(one: BoardResult, other: BoardResult) -> bool:
     shared = sorted(one.tasks.keys() & other.tasks.keys())
     return one.zoo == other.zoo and one.stamp.comparable(shared) == other.stamp.comparable(shared)
 
 
-def _board(group: list[tuple[Entry, ZooResult]]) -> Board:
+def _board(group: list[tuple[Entry, BoardResult]]) -> Board:
     first = group[0][1]
-    tasks = tuple(task.name for task in tasks_of(zoos.resolve(first.zoo).spec))
+    declared = [task.name for task in tasks_of(zoos.resolve(first.zoo).spec)]
+    # A task whose target is constant, as the epoch is of final checkpoints, has no score for anyone.
+    tasks = tuple(task for task in declared if any(_main_metric(result, task) is not None for _, result in group))
     scored = [(entry, result, _mean_main_metric(result, tasks)) for entry, result in group]
     ranked = sorted((s for s in scored if s[2] is not None), key=lambda s: (-(s[2] or 0), s[0].name))
     partial = sorted((s for s in scored if s[2] is None), key=lambda s: s[0].name)
-    rows = [Row(entry, result, mean, rank) for rank, (entry, result, mean) in enumerate(ranked, start=1)]
-    rows += [Row(entry, result, None, None) for entry, result, _ in partial]
+    intervals = _rank_intervals([result for _, result, _ in ranked])
+    rows = [
+        Row(entry, result, mean, rank, ranks)
+        for rank, ((entry, result, mean), ranks) in enumerate(zip(ranked, intervals, strict=True), start=1)
+    ]
+    rows += [Row(entry, result, None, None, None) for entry, result, _ in partial]
     return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, tuple(rows))
+
+
+def _rank_intervals(ranked: list[BoardResult]) -> list[tuple[int, int]]:
+    """Of each result, 1 + how many are better, and how many are not worse, where resamples tell them apart."""
+    count = len(ranked)
+    drawn = [np.array(result.mean_resamples) if result.mean_resamples else None for result in ranked]
+    better = np.zeros((count, count), bool)
+    for i, j in itertools.combinations(range(count), 2):
+        one, other = drawn[i], drawn[j]
+        if one is not None and other is not None and len(one) == len(other):
+            low, high = np.quantile(one - other, [0.025, 0.975])
+            better[i, j], better[j, i] = low > 0, high < 0
+    return [(1 + int(better[:, k].sum()), count - int(better[k].sum())) for k in range(count)]
 
 
 def board_table(board: Board) -> Table:
@@ -88,13 +119,18 @@ def board_table(board: Board) -> Table:
         table.add_column(task.replace("_", "\n"), justify="right", min_width=5, overflow="fold")
     for row in board.rows:
         mean = "partial" if row.mean is None else number(row.mean)
-        table.add_row(
-            str(row.rank or "–"), row.entry.name, mean, *(_main_value(row.result, task) for task in board.tasks)
-        )
+        table.add_row(rank_text(row), row.entry.name, mean, *(_main_value(row.result, task) for task in board.tasks))
     return table
 
 
-def _main_value(result: ZooResult, task: str) -> str:
-    scored = result.tasks.get(task)
-    value = scored.scores[scored.main_metric].value if scored else None
+def rank_text(row: Row) -> str:
+    """``2``, or ``2 (1–3)`` where neighbours cannot be told apart."""
+    if row.rank is None or row.ranks is None:
+        return "–"
+    low, high = row.ranks
+    return str(row.rank) if low == high else f"{row.rank} ({low}–{high})"
+
+
+def _main_value(result: BoardResult, task: str) -> str:
+    value = _main_metric(result, task)
     return "–" if value is None else number(value)

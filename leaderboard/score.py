@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zoobench import __version__, hub
+from zoobench import __version__, hub, tasks, zoos
+from zoobench.averages import Resampled
 from zoobench.errors import ZoobenchError
-from zoobench.harness import evaluate
+from zoobench.harness import evaluate_resampled
 from zoobench.manifest import sha256_of, write_atomically
 from zoobench.metrics import METRICS
 from zoobench.predictions import read_predictions
@@ -24,6 +26,20 @@ from .submission import Submission, read_submissions
 
 LABELS = "labels"
 RESULTS = "results"
+
+
+# Of each zoo.
+PROTOCOLS = ("all", "final")
+
+
+class BoardResult(ZooResult):
+    """A result and, in distribution, the mean of the tasks' main metrics on each resample of the runs.
+
+    ``mean_resamples`` are six digits each, of the tasks that have a score; ``None`` where tasks of the zoo are missing,
+    or a resample has no score.
+    """
+
+    mean_resamples: list[float] | None = None
 
 
 class Entry(BaseModel):
@@ -38,7 +54,7 @@ class Entry(BaseModel):
     name: str
     submission: Description
     inputs_sha256: str
-    results: list[ZooResult]
+    results: list[BoardResult]
 
 
 def inputs_of(board: Path, submission: Submission) -> str:
@@ -61,6 +77,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
         },
         "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
         "metrics": {metric.name: metric.version for metric in METRICS},
+        "protocols": PROTOCOLS,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -76,14 +93,33 @@ def score_submission(board: Path, submission: Submission) -> Entry:
         for group in read_predictions(path).groups:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
-    results = evaluate([path for path, _ in submission.predictions], homes=[board / LABELS]).results
+    paths = [path for path, _ in submission.predictions]
+    scored, resampled = evaluate_resampled(paths, PROTOCOLS, homes=[board / LABELS])
+    means = {(part.zoo, part.protocol): _mean_resamples(part) for part in resampled}
+    results = [
+        BoardResult(
+            **part.model_dump(),
+            mean_resamples=means[part.zoo, part.stamp.protocol] if part.zoo == part.trained_on else None,
+        )
+        for part in scored.results
+    ]
     return Entry(
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
         inputs_sha256=inputs_of(board, submission),
-        results=sorted(results, key=lambda result: (result.zoo, result.trained_on)),
+        results=sorted(results, key=lambda result: (result.zoo, result.trained_on, result.stamp.protocol)),
     )
+
+
+def _mean_resamples(part: Resampled) -> list[float] | None:
+    wanted = [task.name for task in tasks_of(zoos.resolve(part.zoo).spec)]
+    if any(task not in part.values for task in wanted):
+        return None
+    main = [part.values[task][tasks.get(task).main_metric] for task in wanted]
+    defined = [values[1:] for values in main if np.isfinite(values[0])]
+    mean = np.mean(defined, axis=0) if defined else np.array([np.nan])
+    return [float(f"{value:.6g}") for value in mean] if np.isfinite(mean).all() else None
 
 
 def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, again: bool = False) -> list[Entry]:

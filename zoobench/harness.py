@@ -58,6 +58,21 @@ def evaluate(
         ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
             thing, or a protocol that leaves nothing of a zoo.
     """
+    return evaluate_resampled(predictions, protocols, against, pictures, homes, bootstrap)[0]
+
+
+def evaluate_resampled(
+    predictions: Source | Sequence[Source],
+    protocols: Sequence[str] = ("all",),
+    against: Source | None = None,
+    pictures: Path | str | None = None,
+    homes: Sequence[Path] = (),
+    bootstrap: Bootstrap | None = None,
+) -> tuple[Result, list[Resampled]]:
+    """As ``evaluate``, with the scores on every resample of the runs, of what is in distribution.
+
+    Resamples are the same for all predictions of a zoo, so that those of two methods may be compared one by one.
+    """
     given = sources(predictions)
     if not given:
         raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
@@ -89,7 +104,7 @@ def evaluate(
         from .score_plots import draw
 
         draw(result, drawn, Path(pictures))
-    return result
+    return result, in_distribution
 
 
 def _name(given: Sequence[Source], position: int) -> str:
