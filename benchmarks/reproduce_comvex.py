@@ -137,7 +137,8 @@ def gain(path: Path, other: Path) -> str:
 
 
 def rows_of(work: Work, zoo: Zoo, trials: int) -> list[list[str]]:
-    paths = {architecture: fitted(work, zoo, architecture, trials) for architecture in ARCHITECTURES}
+    # The smallest models first.
+    paths = {architecture: fitted(work, zoo, architecture, trials) for architecture in reversed(ARCHITECTURES)}
     rows = []
     for (architecture, name), paper in zip(
         ARCHITECTURES.items(), PAPER[zoo.spec.repo, zoo.spec.config][1], strict=True
