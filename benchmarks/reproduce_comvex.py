@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from reproduction import DOCUMENTS, Work, about, built, parser, scores, table, write
+from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
 
 from zoobench import embeddings, hub
-from zoobench.compare import compare
 from zoobench.run import Selection, run
 from zoobench.zoos import Zoo
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel
@@ -127,18 +126,9 @@ def size(folder: Path) -> int:
     return sum(parameter.numel() for parameter in load_encoder(folder).parameters())
 
 
-def gain(path: Path, other: Path) -> str:
-    """R² more than another method's on the same networks, with its interval."""
-    if path == other:
-        return "–"
-    (compared,) = compare(path, other)
-    r2 = compared.tasks[TASK]["r2"]
-    return f"{r2.value:+.3f} [{r2.low:+.3f}, {r2.high:+.3f}]"
-
-
 def rows_of(work: Work, zoo: Zoo, trials: int) -> list[list[str]]:
     # The smallest models first.
-    paths = {architecture: fitted(work, zoo, architecture, trials) for architecture in reversed(ARCHITECTURES)}
+    paths = {architecture: fitted(work, zoo, architecture, trials) for architecture in reversed(list(ARCHITECTURES))}
     rows = []
     for (architecture, name), paper in zip(
         ARCHITECTURES.items(), PAPER[zoo.spec.repo, zoo.spec.config][1], strict=True
@@ -147,7 +137,11 @@ def rows_of(work: Work, zoo: Zoo, trials: int) -> list[list[str]]:
         found = scores(path, TASK, "all")
         parameters = size(path.with_suffix(""))
         texts = [name, f"{paper[0]:,}", f"{parameters:,}", f"{paper[1]:.6f}", f"{found['mse'].value:.6f}"]
-        texts += [f"{paper[2]:.4f}", str(found["r2"]), gain(path, paths["fc"]), gain(path, paths["linear"])]
+        texts += [
+            f"{paper[2]:.4f}",
+            str(found["r2"]),
+            *(difference(path, paths[other], TASK) if architecture != other else "–" for other in ("fc", "linear")),
+        ]
         rows.append(texts)
     return rows
 

@@ -9,10 +9,11 @@ The tables are written into docs/reproduction/unterthiner.md, between its two ma
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reproduction import Work, about, built, parser, scores, table, write
+from reproduction import Work, about, built, difference, parser, scores, table, write
 
 from zoobench.harness import evaluate
 from zoobench.run import Selection, run
@@ -51,6 +52,7 @@ TABLE_5: Mapping[tuple[str, str], tuple[float, ...]] = {
 }
 TABLE_3 = ((0.92, 0.76, 0.78, 0.69), (0.70, 0.90, 0.76, 0.66), (0.70, 0.62, 0.90, 0.71), (0.62, 0.57, 0.70, 0.85))
 PROTOCOLS = ("final", "all")
+NAMES = {"gbm": "GBM", "linear": "logit-linear", "dnn": "DNN"}
 
 
 def predictions(work: Work, zoo: Zoo, baseline: str, features: str, trials: int, on: Sequence[Zoo] = ()) -> Path:
@@ -63,8 +65,26 @@ def predictions(work: Work, zoo: Zoo, baseline: str, features: str, trials: int,
     )
 
 
+def order(work: Work, zoos: Sequence[Zoo], trials: int) -> str:
+    """The paper's order on W and statistics: what each method has over the next, on the same networks."""
+    pairs = (("gbm", "stats"), ("gbm", "W"), ("linear", "W"))
+    rows = []
+    for protocol in PROTOCOLS:
+        for (better, first), (worse, second) in itertools.pairwise(pairs):
+            texts = []
+            for zoo in zoos:
+                files = [predictions(work, zoo, *pair, trials) for pair in ((better, first), (worse, second))]
+                texts.append(difference(files[0], files[1], TASK, protocol))
+            names = [f"{NAMES[baseline]} on `{features}`" for baseline, features in ((better, first), (worse, second))]
+            rows.append([f"`{protocol}`", " over ".join(names), *texts])
+    head = ["protocol", "R²", *(zoo.spec.config for zoo in zoos)]
+    return f"**The order of Table 1**, by a paired bootstrap over test runs.\n\n{table(head, rows)}"
+
+
 def main() -> None:
-    arguments = parser(__doc__, "unterthiner").parse_args()
+    options = parser(__doc__, "unterthiner")
+    options.add_argument("--without", default="", help="baselines that are not run, comma-separated")
+    arguments = options.parse_args()
     work = Work(arguments.work)
     chosen = built("small-cnn-zoo", COLLECTIONS, arguments.scale, arguments.collections)
     columns = [COLLECTIONS.index(zoo.spec.config) for zoo in chosen]
@@ -82,17 +102,15 @@ def main() -> None:
         rows = [[name, *entries("gbm", ours, paper, protocol)] for name, (ours, paper) in TABLE_2.items()]
         parts.append(f"**Table 2, protocol `{protocol}`.** R² of the GBM.\n\n{table(['features', *head], rows)}")
     rows = [
-        [
-            {"linear": "logit-linear", "dnn": "DNN"}[baseline],
-            f"`{features}`",
-            *entries(baseline, features, paper, PROTOCOLS[0]),
-        ]
+        [NAMES[baseline], f"`{features}`", *entries(baseline, features, paper, PROTOCOLS[0])]
         for (baseline, features), paper in TABLE_5.items()
+        if baseline not in arguments.without.split(",")
     ]
     parts.append(
         f"**Tables 1 and 5, protocol `{PROTOCOLS[0]}`.** R² of the other predictors.\n\n"
         + table(["predictor", "features", *head], rows)
     )
+    parts.append(order(work, chosen, arguments.trials))
     files = [predictions(work, zoo, "gbm", "stats", arguments.trials, chosen) for zoo in chosen]
     for protocol in PROTOCOLS:
         (matrix,) = evaluate(files, protocols=[protocol]).matrices()
@@ -105,6 +123,7 @@ def main() -> None:
             + table(["trained on", *head], rows)
         )
     command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
+    command += f" --without {arguments.without}" if arguments.without else ""
     write("unterthiner", TITLE, [about(command, work, chosen), *parts])
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoobench import hub
+from zoobench.compare import compare
 from zoobench.harness import evaluate
 from zoobench.manifest import write_atomically
 from zoobench.results import Score
@@ -66,6 +67,13 @@ def scores(path: Path, task: str, protocol: str) -> Mapping[str, Score]:
     """Scores of a predictions file of one zoo, by metric."""
     (found,) = evaluate(path, protocols=[protocol]).results
     return found.tasks[task].scores
+
+
+def difference(path: Path, other: Path, task: str, protocol: str = "all") -> str:
+    """R² of one file more than of another on the same networks, with its interval."""
+    (compared,) = compare(path, other, protocol=protocol)
+    r2 = compared.tasks[task]["r2"]
+    return f"{r2.value:+.3f} [{r2.low:+.3f}, {r2.high:+.3f}]"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
