@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Score what changed and write the page, in a checkout of the leaderboard.
+set -euo pipefail
+zoobench leaderboard score
+zoobench leaderboard page
