@@ -9,12 +9,14 @@ the cross-entropy (Schürholt 2021, sec. 4.2), again by L-BFGS, with an L2 stren
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
@@ -161,5 +163,8 @@ def _fit_logit(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, 
 
 def _fit_softmax(x: np.ndarray, y: np.ndarray, x_validation: np.ndarray, judge: np.ndarray) -> LogisticRegression:
     """Minimise cross-entropy plus an L2 penalty, whose strength validates best."""
-    models = [LogisticRegression(C=strength, max_iter=300).fit(x, y) for strength in _SOFTMAX_STRENGTHS]
+    with warnings.catch_warnings():
+        # Weak penalties need not converge: the best on validation is kept.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        models = [LogisticRegression(C=strength, max_iter=300).fit(x, y) for strength in _SOFTMAX_STRENGTHS]
     return max(models, key=lambda model: model.score(x_validation, judge))
