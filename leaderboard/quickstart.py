@@ -39,7 +39,7 @@ def quickstart(
     typer.echo("[2/5] installing it for load_dataset")
     from zoobench.install import describe, install
 
-    installed = install(folder)
+    install(folder)
     board = out / "leaderboard"
     from .baselines import BY_NAME, submit
 
@@ -70,7 +70,7 @@ page         {page.resolve().as_uri()}
 Next:
   {tool} evaluate --predictions {example}
   {tool} run linear --zoo {zoo.id} --features stats --param link=logit --out preds.parquet
-  {python} -c 'from datasets import load_dataset; print({describe(installed)})'
+  {python} -c 'from datasets import load_dataset; print({describe({zoo.hub_id: [zoo.spec.config]})})'
     (add HF_HUB_OFFLINE=1 if the Hub is out of reach: without it, datasets retries for about 20 s first)"""
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ KERNELS = ("linear", "cosine", "rbf")
 _MOST_ROWS = 4000
 
 
-class _Probed:
+class _Probed(ABC):
     """A representation that is fitted to the train networks' weights, then a linear probe of it."""
 
     def fit(self, train: Examples, validation: Examples) -> _Probed:
@@ -34,11 +35,13 @@ class _Probed:
         """Predict every fitted task: (rows, tasks)."""
         return self.probe_.predict(self._represent(test))
 
+    @abstractmethod
     def _fit_representation(self, train: Examples) -> None:
-        raise NotImplementedError
+        """Fit to the weights of the train networks."""
 
+    @abstractmethod
     def _represent(self, examples: Examples) -> np.ndarray:
-        raise NotImplementedError
+        """Vectors (rows, D) of networks."""
 
 
 class PCAPredictor(_Probed):
