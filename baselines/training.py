@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -10,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from zoobench.predictor import Examples
+
 if not sys.stderr.isatty():
     logging.disable_progress_bar()
 
 DEVICES = ("auto", "cpu")
+_EVALUATION_BATCH = 1024
 # Columns by name, numpy arrays or tensors, of as many rows each.
 Rows = Mapping[str, Any]
 
@@ -35,9 +40,7 @@ class Plan:
         seed: of batch order and dropout.
         patience: epochs without a better validation loss before stopping, and the best epoch's weights are kept;
             ``None`` for all epochs, and the last one's.
-        evaluation_batch_size: rows per step of validation.
         schedule: name of a learning-rate schedule of ``transformers``.
-        warmup: share of the steps in which the learning rate rises from 0.
         clip: largest norm of a gradient; 0 for no limit.
         device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
         checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
@@ -49,12 +52,23 @@ class Plan:
     batch_size: int
     seed: int
     patience: int | None = None
-    evaluation_batch_size: int = 1024
     schedule: str = "constant"
-    warmup: float = 0.0
     clip: float = 1.0
     device: str = "auto"
     checkpoints: Path | None = None
+
+
+def identity(predictor: object, examples: Examples) -> str:
+    """Of a training: checkpoints of other parameters, other networks or other targets are others.
+
+    Parameters are the predictor's attributes, but for those that are fitted (``name_``) and where it works.
+    """
+    skipped = ("checkpoints", "device")
+    facts = {name: value for name, value in vars(predictor).items() if name not in skipped and not name.endswith("_")}
+    digest = hashlib.sha256(repr((sorted(facts.items()), examples.weights.shape)).encode())
+    digest.update(examples.targets.to_csv().encode())
+    digest.update(np.ascontiguousarray(examples.weights).data)
+    return digest.hexdigest()[:16]
 
 
 def train(model: PreTrainedModel, rows: Rows, validation: Rows, plan: Plan) -> float:
@@ -88,7 +102,7 @@ def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
     return TrainingArguments(
         str(folder),
         per_device_train_batch_size=plan.batch_size,
-        per_device_eval_batch_size=plan.evaluation_batch_size,
+        per_device_eval_batch_size=_EVALUATION_BATCH,
         num_train_epochs=plan.epochs,
         eval_strategy="epoch" if best else "no",
         save_strategy="epoch" if best or plan.checkpoints else "no",
@@ -99,7 +113,6 @@ def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
         greater_is_better=False if best else None,
         logging_strategy="no",
         lr_scheduler_type=plan.schedule,
-        warmup_steps=plan.warmup,
         max_grad_norm=plan.clip,
         label_names=["labels"],
         remove_unused_columns=False,

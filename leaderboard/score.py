@@ -158,7 +158,8 @@ def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, a
             if path.stem not in {submission.name for submission in submissions}:
                 path.unlink()
         for path in folder.glob(".*.tmp"):
-            if not _alive(int(path.name.split(".")[-2])):  # of a scorer that was killed
+            process = path.name.split(".")[-2]
+            if not (process.isdigit() and _alive(int(process))):  # of a scorer that was killed
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise ZoobenchError(f"cannot write results to {folder}: {error.strerror or error}") from error

@@ -305,7 +305,8 @@ def write_predictions(frame: pd.DataFrame, out: Path) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     pq.write_table(
-        *(table, sink),
+        table,
+        sink,
         compression="ZSTD",
         compression_level=9,
         use_dictionary=_REPEATED,

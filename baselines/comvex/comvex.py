@@ -6,7 +6,6 @@ Liu trains one network for test accuracy (``--task accuracy``); of several tasks
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import encoded_targets, heads_of
 from ..matrices import in_batches
-from ..training import DEVICES, Plan
+from ..training import DEVICES, Plan, identity
 from ..training import train as train_model
 from .model import ARCHITECTURES, INITS, ComVeXConfig, ComVeXModel
 
@@ -141,7 +140,7 @@ class ComVeXPredictor:
             self.seed,
             patience=self.patience,
             device=self.device,
-            checkpoints=Path(self.checkpoints) / self._identity(train) if self.checkpoints else None,
+            checkpoints=Path(self.checkpoints) / identity(self, train) if self.checkpoints else None,
         )
         train_model(model, rows, held, plan)
         self.model_ = model
@@ -163,11 +162,3 @@ class ComVeXPredictor:
         return pd.DataFrame(
             {head.task: head.decoded(part) for head, part in zip(self.model_.heads, parts, strict=True)}
         )
-
-    def _identity(self, train: Examples) -> str:
-        """Of a training: checkpoints of other parameters or other networks are others."""
-        parameters = {
-            name: value for name, value in vars(self).items() if name not in ("checkpoints", "device", "model_")
-        }
-        facts = (sorted(parameters.items()), train.runs.tolist(), train.targets.to_csv())
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

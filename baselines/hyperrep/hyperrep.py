@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from zoobench.predictor import Examples
 
 from ..matrices import in_batches
 from ..probe import LinearProbe
-from ..training import DEVICES, Plan, train
+from ..training import DEVICES, Plan, identity, train
 from .model import LOSSES, HyperRepConfig, HyperRepModel
 
 # As the paper writes them (Table 2): architecture, tokens, compression token.
@@ -194,7 +193,7 @@ class HyperRepPredictor:
             schedule=self.schedule,
             clip=0.0,
             device=self.device,
-            checkpoints=Path(self.checkpoints) / self._identity(examples) if self.checkpoints else None,
+            checkpoints=Path(self.checkpoints) / identity(self, examples) if self.checkpoints else None,
         )
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
         self.model_ = model
@@ -214,14 +213,6 @@ class HyperRepPredictor:
         self.model_ = HyperRepModel.from_pretrained(folder).eval()
         self.probe_ = LinearProbe().load(folder)
         return self
-
-    def _identity(self, examples: Examples) -> str:
-        """Of a training: checkpoints of other parameters or other networks are others."""
-        skipped = ("checkpoints", "device", "model_", "probe_", "seconds_")
-        parameters = {name: value for name, value in vars(self).items() if name not in skipped}
-        digest = hashlib.sha256(repr((sorted(parameters.items()), examples.weights.shape)).encode())
-        digest.update(np.ascontiguousarray(examples.weights).data)
-        return digest.hexdigest()[:16]
 
 
 def _statistics(examples: Examples) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,9 @@ from zoobench.layout import layout_of
 from zoobench.predictor import Examples
 from zoobench.zoos import resolve
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
+from zoobench_baselines.training import identity
+
+from .conftest import killed_and_resumed
 
 ACCURACY = [{"task": "accuracy", "low": 0.0, "high": 1.0, "bounded": True, "classes": ()}]
 ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
@@ -164,29 +166,18 @@ np.save(out, made.fit(train, validation).predict(validation)["accuracy"])
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_path):
-    def train(checkpoints, out):
-        return subprocess.Popen([sys.executable, "-c", TRAINING, tmp_path / checkpoints, tmp_path / out])
-
-    assert train("whole", "whole.npy").wait() == 0
-    killed = train("parts", "parts.npy")
-    while not list((tmp_path / "parts").glob("*/checkpoint-*/trainer_state.json")) and killed.poll() is None:
-        time.sleep(0.02)
-    killed.kill()
-    killed.wait()
-    assert not (tmp_path / "parts.npy").exists()
-    assert train("parts", "parts.npy").wait() == 0
-    np.testing.assert_allclose(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"), atol=1e-5)
-    assert list((tmp_path / "parts").glob("*")) == []
+    expected, found = killed_and_resumed(TRAINING, tmp_path)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_checkpoints_of_other_parameters_are_left_alone(population, tmp_path):
     train, validation, test = (split.only(["accuracy"]) for split in population)
     other = ComVeXPredictor("conv", checkpoints=str(tmp_path), **FAST | {"hidden_size": 32})
-    (tmp_path / other._identity(train) / "checkpoint-8").mkdir(parents=True)
+    (tmp_path / identity(other, train) / "checkpoint-8").mkdir(parents=True)
     options = FAST | {"max_epochs": 1}
     found = ComVeXPredictor("conv", checkpoints=str(tmp_path), **options).fit(train, validation).predict(test)
     assert found.equals(ComVeXPredictor("conv", **options).fit(train, validation).predict(test))
-    assert (tmp_path / other._identity(train) / "checkpoint-8").is_dir()
+    assert (tmp_path / identity(other, train) / "checkpoint-8").is_dir()
 
 
 def test_the_search_ranges_follow_the_size_of_the_networks():

@@ -1,7 +1,4 @@
 import math
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -24,6 +21,8 @@ from zoobench_baselines.hyperrep import (
     represent,
 )
 from zoobench_baselines.hyperrep.augment import ERASED, Augmentation
+
+from .conftest import killed_and_resumed
 
 ZOOS = ("tetris-zoo/seed", "mnist-zoo/seed", "small-cnn-zoo/mnist", "cnn-zoo-2/mnist")
 SMALL = {"width": 16, "heads": 2, "blocks": 1, "feed_forward": 32, "latent": 8}
@@ -271,18 +270,8 @@ np.save(out, represent(made.learn(examples, examples), weights))
 def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_path):
     """Views and dropout are drawn on from where they were; z agrees to 1e-4."""
 
-    def train(checkpoints, out):
-        return subprocess.Popen([sys.executable, "-c", TRAINING, tmp_path / checkpoints, tmp_path / out])
-
-    assert train("whole", "whole.npy").wait() == 0
-    killed = train("parts", "parts.npy")
-    while not list((tmp_path / "parts").glob("*/checkpoint-*/trainer_state.json")) and killed.poll() is None:
-        time.sleep(0.02)
-    killed.kill()
-    killed.wait()
-    assert not (tmp_path / "parts.npy").exists()
-    assert train("parts", "parts.npy").wait() == 0
-    np.testing.assert_allclose(np.load(tmp_path / "parts.npy"), np.load(tmp_path / "whole.npy"), atol=1e-4)
+    expected, found = killed_and_resumed(TRAINING, tmp_path)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,6 @@ def test_a_submission_may_be_withdrawn(repository):
     submissions = repository / "leaderboard" / "submissions"
     shutil.rmtree(submissions / "linear-stats")
     shutil.rmtree(submissions / "linear-w")
-    (submissions / "README.md").unlink(missing_ok=True)
     code, comment = validate(repository)
     assert (code, comment) == (0, "")
 

@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import r2_score
 
-from zoobench.compare import compare
+from zoobench.resampling import Bootstrap
 from zoobench.results import ZooResult
 from zoobench_leaderboard.ranking import boards, rank_text
 from zoobench_leaderboard.score import Entry, score_all
@@ -58,11 +60,9 @@ def test_results_with_other_stamps_are_never_ranked_together(board):
     )
     for change in changes:
         other = _renamed(entries[0], "other", stamp=result.stamp.model_copy(update=change))
-        before = {(board.labels_sha256, board.protocol): len(board.rows) for board in boards(entries)}
-        with_other = [board for board in boards([*entries, other]) if "other" in {r.entry.name for r in board.rows}]
-        assert len(boards([*entries, other])) == 3 or change == {"protocol": "final"}
-        assert [len(board.rows) for board in with_other] == ([3] if change == {"protocol": "final"} else [1])
-        assert set(before.values()) == {2}
+        with_other = [part for part in boards([*entries, other]) if "other" in {row.entry.name for row in part.rows}]
+        expected = 3 if change == {"protocol": "final"} else 1  # there is a board of final checkpoints
+        assert [len(part.rows) for part in with_other] == [expected]
     same = _renamed(entries[0], "other", tasks=_shifted(result, 1.0))
     listed = boards([*entries, same])[0]
     assert listed.rows[0].entry.name == "other"
@@ -105,19 +105,19 @@ def test_ranks_are_shared_where_the_paired_bootstrap_cannot_tell(board):
     assert [rank_text(row) for row in listed.rows] == ["1 (1–2)", "2 (1–2)", "3"]
 
 
-def test_a_comparison_of_ranks_agrees_with_zoobench_compare(board):
-    """R² of the mean over tasks: the same resamples, so the same verdict."""
-    entries = {entry.name: entry for entry in score_all(board)}
-    one, other = (entries[name].results[0] for name in ("linear-stats", "linear-w"))
-    (compared,) = compare(
-        *(board / "submissions" / name / "tetris-zoo-tiny" / "seed.parquet" for name in entries),
-        homes=[board / "labels"],
-    )
-    difference = np.array(one.mean_resamples) - np.array(other.mean_resamples)
-    value = np.mean([part["r2"].value for part in compared.tasks.values()])
-    means = [np.mean([task.scores["r2"].value for task in part.tasks.values()]) for part in (one, other)]
-    assert means[0] - means[1] == pytest.approx(abs(value), rel=1e-6)
-    assert abs(difference.mean() - (means[0] - means[1])) < difference.std()
+def test_resampled_means_are_those_of_scikit_learn_on_the_resampled_runs(board):
+    entry = score_all(board)[0]
+    labels = pd.read_parquet(board / "labels" / "tetris-zoo-tiny" / "labels" / "seed" / "test.parquet")
+    path = board / "submissions" / entry.name / "tetris-zoo-tiny" / "seed.parquet"
+    rows = labels.merge(pd.read_parquet(path), on="example_id", suffixes=("", "_predicted"))
+    run = pd.factorize(rows["run_id"])[0]
+    columns = {task: "test_accuracy" if task == "accuracy" else task for task in entry.results[0].tasks}
+    for number, counts in enumerate(Bootstrap().counts(run.max() + 1)[:4]):
+        scores = [
+            r2_score(rows[column], rows[task if column != task else f"{task}_predicted"], sample_weight=counts[run])
+            for task, column in columns.items()
+        ]
+        assert entry.results[0].mean_resamples[number] == pytest.approx(np.mean(scores), rel=1e-4)
 
 
 def test_the_terminal_shows_the_ranking(zoobench, board):
