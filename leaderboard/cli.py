@@ -73,7 +73,8 @@ def validate(
         return
     for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=list(entry.results), averages=[])):
         tables.console().print(table)
-    typer.echo(f"{entry.name} is valid: {len(entry.results)} zoos, track {entry.submission.track}")
+    zoos = ", ".join(dict.fromkeys(result.zoo for result in entry.results))
+    typer.echo(f"{entry.name} is valid: {zoos}; track {entry.submission.track}")
 
 
 @app.command()

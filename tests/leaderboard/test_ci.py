@@ -54,7 +54,7 @@ def validate(folder):
 def test_a_good_submission_is_commented_with_its_scores(repository):
     code, comment = validate(repository)
     assert code == 0
-    assert "linear-w is valid: " in comment
+    assert "linear-w is valid: tetris-zoo-tiny/seed; track standard" in comment
     assert "accuracy" in comment
     assert "linear-stats" not in comment  # has not changed
     assert all(line.startswith("    ") for line in comment.splitlines() if line)
