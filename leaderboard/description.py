@@ -135,7 +135,7 @@ def _lines(node: yaml.Node | None) -> dict[str, int]:
 
 TEMPLATE = """\
 # What the method is called on the board, and its version.
-method: {name}
+method: "{name}"
 version: "1"
 # Names, one per line as "- Name", or: anonymous
 authors: anonymous

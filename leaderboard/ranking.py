@@ -77,8 +77,10 @@ def _comparable(one: BoardResult, other: BoardResult) -> bool:
 def _board(group: list[tuple[Entry, BoardResult]]) -> Board:
     first = group[0][1]
     declared = [task.name for task in tasks_of(zoos.resolve(first.zoo).spec)]
-    # A task whose target is constant, as the epoch is of final checkpoints, has no score for anyone.
-    tasks = tuple(task for task in declared if any(_main_metric(result, task) is not None for _, result in group))
+    # A task whose target is constant, as the epoch is of final checkpoints, is predicted and has no score for anyone.
+    predicted = {task for _, result in group for task in result.tasks}
+    scored_by_someone = {task for task in predicted for _, result in group if _main_metric(result, task) is not None}
+    tasks = tuple(task for task in declared if task not in predicted - scored_by_someone)
     scored = [(entry, result, _mean_main_metric(result, tasks)) for entry, result in group]
     ranked = sorted((s for s in scored if s[2] is not None), key=lambda s: (-(s[2] or 0), s[0].name))
     partial = sorted((s for s in scored if s[2] is None), key=lambda s: s[0].name)

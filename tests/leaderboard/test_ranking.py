@@ -46,6 +46,9 @@ def test_partial_submissions_are_shown_and_not_ranked(board):
     assert listed.rows[-1].entry.name == "a-partial"
     assert (listed.rows[-1].rank, listed.rows[-1].mean) == (None, None)
     assert [row.rank for row in listed.rows[:-1]] == [1, 2]
+    (alone,) = boards([partial])  # where nobody predicts the other tasks, too
+    assert [(row.rank, row.mean) for row in alone.rows] == [(None, None)]
+    assert len(alone.tasks) == len(whole.tasks)
 
 
 def test_results_with_other_stamps_are_never_ranked_together(board):

@@ -70,3 +70,20 @@ def test_a_token_that_is_refused_and_none_at_all_are_one_line(hub, board, tmp_pa
         assert message in done.stderr
         assert "hf_wrong" not in done.stderr
     assert hub.pulls == []
+
+
+def test_a_new_submission_is_filled_in_and_valid(board, zoobench):
+    """Also under a name that YAML would take for a number."""
+    outcome = zoobench("leaderboard", "new", "2026", "--dir", board)
+    assert outcome.code == 0, outcome.err
+    folder = board / "submissions" / "2026"
+    predictions = (board / "submissions" / "linear-w" / "tetris-zoo-tiny" / "seed.parquet").read_bytes()
+    (folder / "tetris-zoo-tiny").mkdir()
+    for seed in range(3):
+        (folder / "tetris-zoo-tiny" / f"seed-seed{seed}.parquet").write_bytes(predictions)
+    outcome = zoobench("leaderboard", "validate", folder, "--dir", board)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.endswith("2026 is valid: tetris-zoo-tiny/seed; track standard\n")
+    again = zoobench("leaderboard", "new", "2026", "--dir", board)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "is there already" in again.err
