@@ -124,29 +124,42 @@ def score(
 def page(
     directory: Directory = Path("leaderboard"),
     out: Annotated[Path | None, typer.Option(help="HTML file to write; default DIR/index.html.")] = None,
+    space: Annotated[Path | None, typer.Option(help="Folder to make a static Space of the Hub in.")] = None,
 ) -> None:
     """Write the ranking as one self-contained HTML file.
 
     Example: zoobench leaderboard page --dir leaderboard --out leaderboard.html
     """
-    from .page import write_page
+    from .page import write_page, write_space
     from .score import read_entries
 
-    target = out or directory / "index.html"
-    write_page(read_entries(directory), target)
-    typer.echo(f"wrote {target}")
+    entries = read_entries(directory)
+    if space is not None:
+        write_space(entries, space)
+        typer.echo(f"wrote {space}; to publish it: hf upload --repo-type space OWNER/NAME {space} .")
+    if out is not None or space is None:
+        target = out or directory / "index.html"
+        write_page(entries, target)
+        typer.echo(f"wrote {target}")
 
 
 @app.command()
-def show(directory: Directory = Path("leaderboard")) -> None:
+def show(
+    directory: Directory = Path("leaderboard"),
+    track: Annotated[str, typer.Option(help="standard, open, or all.")] = "all",
+) -> None:
     """Print the ranking.
 
     Example: zoobench leaderboard show --dir leaderboard
     """
+    from zoobench.errors import ZoobenchError, did_you_mean
     from zoobench.tables import console
 
-    from .ranking import board_table, boards
+    from .ranking import RANKINGS, boards
     from .score import read_entries
+    from .terminal import board_table
 
+    if track not in RANKINGS:
+        raise ZoobenchError(f"unknown track {track!r}{did_you_mean(track, RANKINGS)}")
     for board in boards(read_entries(directory)):
-        console().print(board_table(board))
+        console().print(board_table(board, track))

@@ -12,6 +12,7 @@ from zoobench.errors import ZoobenchError, did_you_mean
 
 FILE_NAME = "submission.yaml"
 ANONYMOUS = "anonymous"
+TRACKS = ("standard", "open")
 # Seeds that a random method needs on the standard track.
 STANDARD_SEEDS = 3
 _MOST_BYTES = 64_000
@@ -19,6 +20,7 @@ _MOST_BYTES = 64_000
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000)]
 _Filled = Annotated[_Line, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0)]
 
 
 class Description(BaseModel):
@@ -31,7 +33,7 @@ class Description(BaseModel):
         description: what it does, in a few sentences.
         paper: link or citation.
         code: link or path.
-        parameters: numbers that the method learns.
+        parameters: numbers that the method learns; one number, or one for each zoo id.
         training_data: "same-zoo" if each predictor learned from the train split of one zoo alone, the one that it
             predicts or names in ``trained_on``; "other-zoos" if from train splits of several; "external" if from
             anything else.
@@ -51,10 +53,10 @@ class Description(BaseModel):
     description: Annotated[_Text, Field(min_length=1)]
     paper: _Line = ""
     code: _Line = ""
-    parameters: Annotated[int, Field(ge=0)] | None = None
+    parameters: _Count | dict[_Filled, _Count] | None = None
     training_data: Literal["same-zoo", "other-zoos", "external"]
     validation_labels: Literal["none", "selection", "fitting"]
-    seeds: list[Annotated[int, Field(ge=0)]] = []
+    seeds: list[_Count] = []
     hardware: _Line = ""
     training_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     command: _Text = ""
@@ -75,10 +77,14 @@ class Description(BaseModel):
 
     @property
     def track(self) -> str:
-        """ "standard", or "open" for what the rules of the standard track leave out."""
+        """One of ``TRACKS``: "standard", or "open" for what its rules leave out."""
         seeds_suffice = not self.seeds or len(self.seeds) >= STANDARD_SEEDS
         standard = self.training_data == "same-zoo" and self.validation_labels != "fitting" and seeds_suffice
-        return "standard" if standard else "open"
+        return TRACKS[0] if standard else TRACKS[1]
+
+    def parameters_on(self, zoo: str) -> int | None:
+        """Numbers that the method learns for a zoo, if it is known."""
+        return self.parameters.get(zoo) if isinstance(self.parameters, dict) else self.parameters
 
     @property
     def names(self) -> str:
@@ -145,7 +151,8 @@ description: >
 # Links, or nothing.
 paper: ""
 code: ""
-# How many numbers the method learns, as a plain number; empty if that makes no sense.
+# How many numbers the method learns, as a plain number, or one line for each zoo, as "  tetris-zoo/seed: 1234"; empty
+# if that makes no sense.
 parameters:
 # same-zoo: each predictor learned from the train split of one zoo alone, the one that it predicts (or that the column
 # trained_on names). other-zoos: from train splits of several. external: from anything else.

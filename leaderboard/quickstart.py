@@ -49,15 +49,16 @@ def quickstart(
             submit(board, BY_NAME[name], zoo)
     typer.echo("[4/5] scoring the predictions")
     from .page import write_page
-    from .ranking import board_table, boards
+    from .ranking import boards
     from .score import score_all
+    from .terminal import board_table
 
     with progress.spinner("scoring") as on_step:
         entries = score_all(board, on_step)
     typer.echo("[5/5] ranking")
     page = board / "index.html"
     write_page(entries, page)
-    console().print(board_table(boards(entries)[0]))
+    console().print(board_table(boards(entries)[0], "all"))
     tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
     python = "python" if shutil.which("zoobench") else sys.executable
     example = board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"

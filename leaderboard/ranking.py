@@ -1,34 +1,56 @@
-"""Ranking: one board per zoo and stamp, submissions ordered by the mean of their main metric over the zoo's tasks."""
+"""Ranking: one board per zoo and stamp, submissions ordered by the mean of their main metric over the zoo's tasks.
+
+Over all zoos, by the mean of these means: over the zoos of a family, then over the families.
+"""
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from zoobench import zoos
-from zoobench.results import number
 from zoobench.tasks import tasks_of
 
+from .description import TRACKS
 from .score import BoardResult, Entry
+
+# Every track by itself, and all submissions together.
+RANKINGS = ("all", *TRACKS)
+_ENDS = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rank, and the interval of ranks that a submission may have.
+
+    The interval lies behind those that are better, and before those that are worse, by a paired bootstrap over runs at
+    95 %.
+    """
+
+    rank: int
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        """``2``, or ``2 (1–3)`` where neighbours cannot be told apart."""
+        return str(self.rank) if self.low == self.high else f"{self.rank} ({self.low}–{self.high})"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A submission on a board; ``mean`` is ``None``, and it is not ranked, if a task is missing or undefined.
+    """A submission on a board; ``mean`` is ``None``, and it has no place, if a task is missing or undefined.
 
-    ``ranks`` is the interval of ranks that it may have: behind those that are better, and before those that are worse,
-    by a paired bootstrap over runs at 95 %.
+    ``interval`` is that of the mean, at 95 %. ``places`` are by ranking, of ``RANKINGS``; those of the other track are
+    missing.
     """
 
     entry: Entry
     result: BoardResult
     mean: float | None
-    rank: int | None
-    ranks: tuple[int, int] | None
+    interval: tuple[float, float] | None
+    places: Mapping[str, Place]
 
 
 @dataclass(frozen=True)
@@ -42,18 +64,43 @@ class Board:
     rows: tuple[Row, ...]
 
 
-def _main_metric(result: BoardResult, task: str) -> float | None:
-    scored = result.tasks.get(task)
-    return scored.scores[scored.main_metric].value if scored else None
+@dataclass(frozen=True)
+class OverallRow:
+    """A submission over all zoos: its rows by zoo, and the mean of their means, ``None`` where a zoo is missing."""
+
+    entry: Entry
+    by_zoo: Mapping[str, Row]
+    mean: float | None
+    interval: tuple[float, float] | None
+    places: Mapping[str, Place]
 
 
-def _mean_main_metric(result: BoardResult, tasks: tuple[str, ...]) -> float | None:
-    values = [_main_metric(result, task) for task in tasks]
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined and len(defined) == len(tasks) else None
+@dataclass(frozen=True)
+class Overall:
+    """Submissions on all zoos under one protocol."""
+
+    protocol: str
+    zoos: tuple[str, ...]
+    rows: tuple[OverallRow, ...]
 
 
-def boards(entries: list[Entry]) -> list[Board]:
+@dataclass(frozen=True)
+class _Scored:
+    """What is ranked: a mean, and the same on each resample of the runs, if it is known."""
+
+    entry: Entry
+    mean: float | None
+    drawn: np.ndarray | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        if self.mean is None or self.drawn is None:
+            return None
+        low, high = np.quantile(self.drawn, _ENDS)
+        return float(low), float(high)
+
+
+def boards(entries: Sequence[Entry]) -> list[Board]:
     """Group in-distribution results by what makes them comparable, and rank within each group.
 
     A result that lacks a task joins the board of the complete results that it agrees with otherwise.
@@ -69,6 +116,35 @@ def boards(entries: list[Entry]) -> list[Board]:
     return [_board(group) for group in groups]
 
 
+def overall(listed: Sequence[Board]) -> list[Overall]:
+    """Over all zoos, protocol by protocol; where a zoo has several boards, the one with the most submissions counts."""
+    found = []
+    for protocol in dict.fromkeys(board.protocol for board in listed):
+        of_zoo: dict[str, Board] = {}
+        for board in listed:
+            known = of_zoo.get(board.zoo)
+            if board.protocol == protocol and (known is None or len(board.rows) > len(known.rows)):
+                of_zoo[board.zoo] = board
+        rows: dict[str, dict[str, Row]] = {}
+        for zoo, board in of_zoo.items():
+            for row in board.rows:
+                rows.setdefault(row.entry.name, {})[zoo] = row
+        scored = {name: _over_zoos(by_zoo, tuple(of_zoo)) for name, by_zoo in rows.items()}
+        ordered = _ordered(list(scored.values()))
+        listed_rows = [
+            OverallRow(one.entry, rows[one.entry.name], one.mean, one.interval, place)
+            for one, place in zip(ordered, _places(ordered), strict=True)
+        ]
+        found.append(Overall(protocol, tuple(of_zoo), tuple(listed_rows)))
+    return found
+
+
+def main_value(result: BoardResult, task: str) -> float | None:
+    """The main metric of a task, ``None`` where it is missing or undefined."""
+    scored = result.tasks.get(task)
+    return scored.scores[scored.main_metric].value if scored else None
+
+
 def _comparable(one: BoardResult, other: BoardResult) -> bool:
     shared = sorted(one.tasks.keys() & other.tasks.keys())
     return one.zoo == other.zoo and one.stamp.comparable(shared) == other.stamp.comparable(shared)
@@ -79,60 +155,65 @@ def _board(group: list[tuple[Entry, BoardResult]]) -> Board:
     declared = [task.name for task in tasks_of(zoos.resolve(first.zoo).spec)]
     # A task whose target is constant, as the epoch is of final checkpoints, is predicted and has no score for anyone.
     predicted = {task for _, result in group for task in result.tasks}
-    scored_by_someone = {task for task in predicted for _, result in group if _main_metric(result, task) is not None}
+    scored_by_someone = {task for task in predicted for _, result in group if main_value(result, task) is not None}
     tasks = tuple(task for task in declared if task not in predicted - scored_by_someone)
-    scored = [(entry, result, _mean_main_metric(result, tasks)) for entry, result in group]
-    ranked = sorted((s for s in scored if s[2] is not None), key=lambda s: (-(s[2] or 0), s[0].name))
-    partial = sorted((s for s in scored if s[2] is None), key=lambda s: s[0].name)
-    intervals = _rank_intervals([result for _, result, _ in ranked])
-    rows = [
-        Row(entry, result, mean, rank, ranks)
-        for rank, ((entry, result, mean), ranks) in enumerate(zip(ranked, intervals, strict=True), start=1)
-    ]
-    rows += [Row(entry, result, None, None, None) for entry, result, _ in partial]
-    return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, tuple(rows))
-
-
-def _rank_intervals(ranked: list[BoardResult]) -> list[tuple[int, int]]:
-    """Of each result, 1 + how many are better, and how many are not worse, where resamples tell them apart."""
-    count = len(ranked)
-    drawn = [np.array(result.mean_resamples) if result.mean_resamples else None for result in ranked]
-    better = np.zeros((count, count), bool)
-    for i, j in itertools.combinations(range(count), 2):
-        one, other = drawn[i], drawn[j]
-        if one is not None and other is not None and len(one) == len(other):
-            low, high = np.quantile(one - other, [0.025, 0.975])
-            better[i, j], better[j, i] = low > 0, high < 0
-    return [(1 + int(better[:, k].sum()), count - int(better[k].sum())) for k in range(count)]
-
-
-def board_table(board: Board) -> Table:
-    """A board for the terminal: the value of each task's main metric; the page adds the intervals."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-        title=f"{board.zoo}, protocol {board.protocol}, labels {board.labels_sha256[:8]}: R² on the test split",
+    results = {entry.name: result for entry, result in group}
+    ordered = _ordered([_over_tasks(entry, result, tasks) for entry, result in group])
+    rows = tuple(
+        Row(one.entry, results[one.entry.name], one.mean, one.interval, place)
+        for one, place in zip(ordered, _places(ordered), strict=True)
     )
-    table.add_column("#", justify="right")
-    table.add_column("submission", no_wrap=True)
-    table.add_column("mean", justify="right")
-    for task in board.tasks:
-        table.add_column(task.replace("_", "\n"), justify="right", min_width=5, overflow="fold")
-    for row in board.rows:
-        mean = "partial" if row.mean is None else number(row.mean)
-        table.add_row(rank_text(row), row.entry.name, mean, *(_main_value(row.result, task) for task in board.tasks))
-    return table
+    return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, rows)
 
 
-def rank_text(row: Row) -> str:
-    """``2``, or ``2 (1–3)`` where neighbours cannot be told apart."""
-    if row.rank is None or row.ranks is None:
-        return "–"
-    low, high = row.ranks
-    return str(row.rank) if low == high else f"{row.rank} ({low}–{high})"
+def _over_tasks(entry: Entry, result: BoardResult, tasks: tuple[str, ...]) -> _Scored:
+    values = [main_value(result, task) for task in tasks]
+    defined = [value for value in values if value is not None]
+    mean = sum(defined) / len(defined) if defined and len(defined) == len(tasks) else None
+    return _Scored(entry, mean, np.array(result.mean_resamples) if result.mean_resamples else None)
 
 
-def _main_value(result: BoardResult, task: str) -> str:
-    value = _main_metric(result, task)
-    return "–" if value is None else number(value)
+def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Scored:
+    entry = next(iter(rows.values())).entry
+    if any(zoo not in rows or rows[zoo].mean is None for zoo in wanted):
+        return _Scored(entry, None, None)
+    families: dict[str, list[Row]] = {}
+    for zoo in wanted:
+        families.setdefault(zoo.partition("/")[0], []).append(rows[zoo])
+    mean = float(np.mean([np.mean([row.mean for row in members]) for members in families.values()]))
+    drawn = [[row.result.mean_resamples or [np.nan] for row in members] for members in families.values()]
+    if any(np.isnan(values[0]) for members in drawn for values in members):
+        return _Scored(entry, mean, None)
+    return _Scored(entry, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
+
+
+def _ordered(scored: Sequence[_Scored]) -> list[_Scored]:
+    """Best first, those without a mean last."""
+    return sorted(scored, key=lambda one: (one.mean is None, -(one.mean or 0), one.entry.name))
+
+
+def _places(ordered: Sequence[_Scored]) -> list[dict[str, Place]]:
+    """Of each, its place in every ranking that it belongs to."""
+    ranked = [one for one in ordered if one.mean is not None]
+    better = _better([one.drawn for one in ranked])
+    places: list[dict[str, Place]] = [{} for _ in ordered]
+    for ranking in RANKINGS:
+        members = [k for k, one in enumerate(ranked) if ranking in ("all", one.entry.submission.track)]
+        among = better[np.ix_(members, members)]
+        for position, k in enumerate(members):
+            low, high = 1 + int(among[:, position].sum()), len(members) - int(among[position].sum())
+            places[k][ranking] = Place(position + 1, low, high)
+    return places
+
+
+def _better(drawn: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Which (row) is better than which (column), where the resamples tell them apart."""
+    count = len(drawn)
+    better = np.zeros((count, count), bool)
+    for k, one in enumerate(drawn):
+        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None}
+        if one is None or not others:
+            continue
+        low, high = np.quantile(one - np.stack(list(others.values())), _ENDS, axis=1)
+        better[k, list(others)], better[list(others), k] = low > 0, high < 0
+    return better

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoobench import __version__, hub, tasks, zoos
 from zoobench.averages import Resampled
 from zoobench.errors import ZoobenchError
-from zoobench.harness import evaluate_resampled
+from zoobench.harness import score
+from zoobench.joining import Joined
 from zoobench.manifest import sha256_of, write_atomically
 from zoobench.metrics import METRICS
 from zoobench.predictions import read_predictions
@@ -30,16 +31,29 @@ RESULTS = "results"
 
 # Of each zoo.
 PROTOCOLS = ("all", "final")
+# Networks of a zoo whose predictions the page shows, of the first protocol: the same ones for every submission.
+SHOWN = 150
+
+
+class Points(BaseModel):
+    """Predictions against targets of ``SHOWN`` networks, four digits each; of the first seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: list[float]
+    predicted: list[float]
 
 
 class BoardResult(ZooResult):
-    """A result and, in distribution, the mean of the tasks' main metrics on each resample of the runs.
+    """A result, with what ranking and the page need; in distribution only, but for the scores.
 
-    ``mean_resamples`` are six digits each, of the tasks that have a score; ``None`` where tasks of the zoo are missing,
-    or a resample has no score.
+    ``mean_resamples`` is the mean of the tasks' main metrics on each resample of the runs, six digits each, of the
+    tasks that have a score; ``None`` where tasks of the zoo are missing, or a resample has no score. ``points`` are of
+    the regression tasks.
     """
 
     mean_resamples: list[float] | None = None
+    points: dict[str, Points] = Field(default_factory=dict)
 
 
 class Entry(BaseModel):
@@ -78,6 +92,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
         "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
         "metrics": {metric.name: metric.version for metric in METRICS},
         "protocols": PROTOCOLS,
+        "shown": SHOWN,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -94,15 +109,15 @@ def score_submission(board: Path, submission: Submission) -> Entry:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    scored, resampled = evaluate_resampled(paths, PROTOCOLS, homes=[board / LABELS])
-    means = {(part.zoo, part.protocol): _mean_resamples(part) for part in resampled}
-    results = [
-        BoardResult(
-            **part.model_dump(),
-            mean_resamples=means[part.zoo, part.stamp.protocol] if part.zoo == part.trained_on else None,
-        )
-        for part in scored.results
-    ]
+    scored = score(paths, PROTOCOLS, homes=[board / LABELS])
+    means = {(part.zoo, part.protocol): _mean_resamples(part) for part in scored.resampled}
+    results = []
+    for part, joined in zip(scored.result.results, scored.joined, strict=True):
+        extra: dict[str, object] = {}
+        if part.zoo == part.trained_on:
+            extra["mean_resamples"] = means[part.zoo, part.stamp.protocol]
+            extra["points"] = _points(joined) if part.stamp.protocol == PROTOCOLS[0] else {}
+        results.append(BoardResult.model_validate(part.model_dump() | extra))
     return Entry(
         schema_version=SCHEMA_VERSION,
         name=submission.name,
@@ -120,6 +135,19 @@ def _mean_resamples(part: Resampled) -> list[float] | None:
     defined = [values[1:] for values in main if np.isfinite(values[0])]
     mean = np.mean(defined, axis=0) if defined else np.array([np.nan])
     return [float(f"{value:.6g}") for value in mean] if np.isfinite(mean).all() else None
+
+
+def _points(joined: Joined) -> dict[str, Points]:
+    rows = np.random.RandomState(0).permutation(len(joined.labels))[:SHOWN]
+
+    def short(values: np.ndarray) -> list[float]:
+        return [float(f"{value:.4g}") for value in values[rows]]
+
+    return {
+        task: Points(target=short(sample.target), predicted=short(sample.prediction))
+        for task, sample in joined.samples.items()
+        if task not in joined.classes
+    }
 
 
 def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, again: bool = False) -> list[Entry]:

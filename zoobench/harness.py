@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,22 @@ SPLIT = "test"
 
 # Task name -> metric name -> value and resamples (1 + resamples,).
 _Values = dict[str, dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A result, and what else scoring found on the way.
+
+    Attributes:
+        result: the scores.
+        resampled: the scores on every resample of the runs, of what is in distribution. Resamples are the same for all
+            predictions of a zoo, so that those of two methods may be compared one by one.
+        joined: for each of ``result.results``, the predictions (of the first seed) beside their targets.
+    """
+
+    result: Result
+    resampled: list[Resampled]
+    joined: list[Joined]
 
 
 def evaluate(
@@ -58,21 +75,22 @@ def evaluate(
         ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
             thing, or a protocol that leaves nothing of a zoo.
     """
-    return evaluate_resampled(predictions, protocols, against, pictures, homes, bootstrap)[0]
+    scored = score(predictions, protocols, against, homes, bootstrap)
+    if pictures is not None:
+        from .score_plots import draw
+
+        draw(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
+    return scored.result
 
 
-def evaluate_resampled(
+def score(
     predictions: Source | Sequence[Source],
     protocols: Sequence[str] = ("all",),
     against: Source | None = None,
-    pictures: Path | str | None = None,
     homes: Sequence[Path] = (),
     bootstrap: Bootstrap | None = None,
-) -> tuple[Result, list[Resampled]]:
-    """As ``evaluate``, with the scores on every resample of the runs, of what is in distribution.
-
-    Resamples are the same for all predictions of a zoo, so that those of two methods may be compared one by one.
-    """
+) -> Scored:
+    """As ``evaluate``, with all that was found on the way."""
     given = sources(predictions)
     if not given:
         raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
@@ -82,7 +100,7 @@ def evaluate_resampled(
     if perturbed:
         invariance.check(perturbed, found)
     bootstrap = bootstrap or Bootstrap()
-    results, drawn = [], []
+    results, joined = [], []
     resampled: dict[tuple[str, str], _Values] = {}
     for method in found:
         for groups in method.groups:
@@ -96,15 +114,10 @@ def evaluate_resampled(
                 results.append(part)
                 if zoo == trained_on:
                     resampled.setdefault((zoo.id, protocol), {}).update(values)
-                if pictures is not None:
-                    drawn.append((part, seeds[0]))
+                joined.append(seeds[0])
     in_distribution = [Resampled(*key, values) for key, values in resampled.items()]
     result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(in_distribution, bootstrap))
-    if pictures is not None:
-        from .score_plots import draw
-
-        draw(result, drawn, Path(pictures))
-    return result, in_distribution
+    return Scored(result, in_distribution, joined)
 
 
 def _name(given: Sequence[Source], position: int) -> str:

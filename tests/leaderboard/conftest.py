@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from zoobench.run import run
+from zoobench_leaderboard.pin import pin
 
 SUBMISSION = {
     "method": "Ridge on statistics",
@@ -27,9 +28,7 @@ def scored_board(tiny_home, tmp_path_factory):
             folder = board / "submissions" / f"linear-{features.lower()}"
             run("linear", zoo, {"features": features}, folder / f"{zoo.id}.parquet")
             (folder / "submission.yaml").write_text(yaml.safe_dump(SUBMISSION))
-    pinned = board / "labels" / "tetris-zoo-tiny"
-    shutil.copytree(tiny_home / "tetris-zoo-tiny" / "labels", pinned / "labels")
-    shutil.copy(tiny_home / "tetris-zoo-tiny" / "manifest.json", pinned)
+        pin(board, zoo)
     return board
 
 

@@ -34,7 +34,7 @@ def test_quickstart_ends_with_a_ranking_and_says_where_everything_lies(quickstar
     assert """print(load_dataset("zoobench/tetris-zoo", "seed"))'""" in quickstart.printed
     listed = boards(read_entries(board))[0]
     assert {row.entry.name for row in listed.rows} == SUBMISSIONS
-    assert all(row.rank for row in listed.rows)
+    assert all(row.places for row in listed.rows)
 
 
 @pytest.mark.parametrize("task", ["epoch", "accuracy"])

@@ -4,24 +4,10 @@ import pytest
 from sklearn.metrics import r2_score
 
 from zoobench.resampling import Bootstrap
-from zoobench.results import ZooResult
-from zoobench_leaderboard.ranking import boards, rank_text
+from zoobench_leaderboard.ranking import boards, overall
 from zoobench_leaderboard.score import Entry, score_all
 
-
-def _renamed(entry: Entry, name: str, **changes) -> Entry:
-    result = entry.results[0].model_copy(update=changes)
-    return entry.model_copy(update={"name": name, "results": [result]})
-
-
-def _shifted(result: ZooResult, by: float) -> dict:
-    def shift(score):
-        return score.model_copy(update={"value": score.value + by})
-
-    return {
-        name: task.model_copy(update={"scores": {m: shift(s) for m, s in task.scores.items()}})
-        for name, task in result.tasks.items()
-    }
+from .synthetic import renamed, shifted
 
 
 def test_submissions_are_ordered_by_mean_r2(board):
@@ -33,7 +19,7 @@ def test_submissions_are_ordered_by_mean_r2(board):
         scores = [task.scores["r2"].value for task in entry.results[0].tasks.values()]
         means[entry.name] = sum(scores) / len(scores)
     assert [row.entry.name for row in listed.rows] == sorted(means, key=means.get, reverse=True)
-    assert [row.rank for row in listed.rows] == [1, 2]
+    assert [row.places["all"].rank for row in listed.rows] == [1, 2]
     assert [row.mean for row in listed.rows] == sorted(means.values(), reverse=True)
 
 
@@ -41,13 +27,14 @@ def test_partial_submissions_are_shown_and_not_ranked(board):
     entries = score_all(board)
     whole = entries[0].results[0]
     stamp = whole.stamp.model_copy(update={"task_versions": {"accuracy": 1}})
-    partial = _renamed(entries[0], "a-partial", tasks={"accuracy": whole.tasks["accuracy"]}, stamp=stamp)
+    lacking = whole.model_copy(update={"tasks": {"accuracy": whole.tasks["accuracy"]}, "stamp": stamp})
+    partial = renamed(entries[0], "a-partial", [lacking])
     listed = boards([partial, *entries])[0]
     assert listed.rows[-1].entry.name == "a-partial"
-    assert (listed.rows[-1].rank, listed.rows[-1].mean) == (None, None)
-    assert [row.rank for row in listed.rows[:-1]] == [1, 2]
+    assert (listed.rows[-1].places, listed.rows[-1].mean) == ({}, None)
+    assert [row.places["all"].rank for row in listed.rows[:-1]] == [1, 2]
     (alone,) = boards([partial])  # where nobody predicts the other tasks, too
-    assert [(row.rank, row.mean) for row in alone.rows] == [(None, None)]
+    assert [(row.places, row.mean) for row in alone.rows] == [({}, None)]
     assert len(alone.tasks) == len(whole.tasks)
 
 
@@ -62,18 +49,19 @@ def test_results_with_other_stamps_are_never_ranked_together(board):
         {"metric_versions": result.stamp.metric_versions | {"r2": 2}},
     )
     for change in changes:
-        other = _renamed(entries[0], "other", stamp=result.stamp.model_copy(update=change))
+        stamp = result.stamp.model_copy(update=change)
+        other = renamed(entries[0], "other", [result.model_copy(update={"stamp": stamp})])
         with_other = [part for part in boards([*entries, other]) if "other" in {row.entry.name for row in part.rows}]
         expected = 3 if change == {"protocol": "final"} else 1  # there is a board of final checkpoints
         assert [len(part.rows) for part in with_other] == [expected]
-    same = _renamed(entries[0], "other", tasks=_shifted(result, 1.0))
+    same = renamed(entries[0], "other", [shifted(result, 1.0)])
     listed = boards([*entries, same])[0]
     assert listed.rows[0].entry.name == "other"
 
 
 def test_predictors_trained_elsewhere_stay_off_the_board(board):
     entries = score_all(board)
-    ood = _renamed(entries[0], "ood", trained_on="tetris-zoo/seed")
+    ood = renamed(entries[0], "ood", [shifted(entries[0].results[0], 0.0, trained_on="tetris-zoo/seed")])
     assert "ood" not in {row.entry.name for board in boards([*entries, ood]) for row in board.rows}
 
 
@@ -86,7 +74,7 @@ def _drawn(entry: Entry, name: str, mean: float, resamples: np.ndarray) -> Entry
         )
         for task, scored in result.tasks.items()
     }
-    return _renamed(entry, name, tasks=scores, mean_resamples=resamples.tolist())
+    return renamed(entry, name, [result.model_copy(update={"tasks": scores, "mean_resamples": resamples.tolist()})])
 
 
 def test_ranks_are_shared_where_the_paired_bootstrap_cannot_tell(board):
@@ -100,12 +88,37 @@ def test_ranks_are_shared_where_the_paired_bootstrap_cannot_tell(board):
         _drawn(entry, "third", 0.70, 0.70 + common + rng.normal(0, 0.02, size=1000)),
     ]
     listed = boards(made)[0]
-    assert [(row.entry.name, row.rank, row.ranks) for row in listed.rows] == [
-        ("first", 1, (1, 2)),
-        ("second", 2, (1, 2)),
-        ("third", 3, (3, 3)),
-    ]
-    assert [rank_text(row) for row in listed.rows] == ["1 (1–2)", "2 (1–2)", "3"]
+    places = [(row.entry.name, str(row.places["all"])) for row in listed.rows]
+    assert places == [("first", "1 (1–2)"), ("second", "2 (1–2)"), ("third", "3")]
+    assert listed.rows[2].interval == pytest.approx(np.quantile(made[2].results[0].mean_resamples, [0.025, 0.975]))
+
+
+def test_a_track_is_ranked_without_the_other(board):
+    entries = score_all(board)
+    first = entries[0].results[0]
+    opened = renamed(entries[0], "open", [shifted(first, 0.3)], validation_labels="fitting")
+    rows = {row.entry.name: row for row in boards([*entries, opened])[0].rows}
+    assert [rows["open"].places[ranking].rank for ranking in ("all", "open")] == [1, 1]
+    assert "standard" not in rows["open"].places
+    assert sorted(rows[entry.name].places["standard"].rank for entry in entries) == [1, 2]
+    assert sorted(rows[entry.name].places["all"].rank for entry in entries) == [2, 3]
+
+
+def test_over_all_zoos_families_count_alike(board):
+    """Two zoos of one family and one of another: the mean of the family's mean and the other's."""
+    entry = score_all(board)[0]
+    first = entry.results[0]
+    zoos = {"tetris-zoo-tiny/seed": 0.0, "mnist-zoo-tiny/seed": 0.2, "mnist-zoo-tiny/fashion-seed": -0.4}
+    whole = renamed(entry, "whole", [shifted(first, by, zoo=zoo, trained_on=zoo) for zoo, by in zoos.items()])
+    lacking = renamed(entry, "lacking", whole.results[:2])
+    (found,) = overall(boards([whole, lacking]))
+    assert [(row.entry.name, row.mean is None) for row in found.rows] == [("whole", False), ("lacking", True)]
+    by_zoo = {zoo: row.mean for zoo, row in found.rows[0].by_zoo.items()}
+    mnist = (by_zoo["mnist-zoo-tiny/seed"] + by_zoo["mnist-zoo-tiny/fashion-seed"]) / 2
+    assert found.rows[0].mean == pytest.approx((by_zoo["tetris-zoo-tiny/seed"] + mnist) / 2)
+    drawn = [np.array(result.mean_resamples) for result in whole.results]
+    resampled = (drawn[0] + (drawn[1] + drawn[2]) / 2) / 2
+    assert found.rows[0].interval == pytest.approx(np.quantile(resampled, [0.025, 0.975]))
 
 
 def test_resampled_means_are_those_of_scikit_learn_on_the_resampled_runs(board):
