@@ -90,11 +90,12 @@ class LinearProbe:
 
     def save(self, folder: Path) -> None:
         """Write what was fitted."""
-        arrays = scaler_arrays(self.scaler_) | {f"{task}.weight": w for task, w in self.coefficients_.items()}
+        arrays = scaler_arrays(self.scaler_)
+        for task, w in self.coefficients_.items():
+            arrays |= {f"{task}.weight": w, f"{task}.bias": np.array([self.intercepts_[task]])}
         for task, model in self.classifiers_.items():
             arrays |= {f"{task}.weight": model.coef_, f"{task}.bias": model.intercept_}
         about = {
-            "intercepts": self.intercepts_,
             "alphas": self.alphas_,
             "logit_tasks": self.logit_tasks_,
             "classes": {task: model.classes_.tolist() for task, model in self.classifiers_.items()},
@@ -105,9 +106,10 @@ class LinearProbe:
         """Be what was saved."""
         arrays, about = load_arrays(folder)
         self.scaler_ = scaler_of(arrays)
-        self.intercepts_, self.alphas_ = about["intercepts"], about["alphas"]
+        self.alphas_ = about["alphas"]
         self.logit_tasks_ = about["logit_tasks"]
-        self.coefficients_ = {task: arrays[f"{task}.weight"] for task in self.intercepts_}
+        self.coefficients_ = {task: arrays[f"{task}.weight"] for task in self.alphas_}
+        self.intercepts_ = {task: float(arrays[f"{task}.bias"][0]) for task in self.alphas_}
         self.classifiers_ = {}
         for task, classes in about["classes"].items():
             model = LogisticRegression()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import yaml
+from safetensors.numpy import load_file
 
+from zoobench import fitted, hub, predictor
+from zoobench.examples import examples, learnable
 from zoobench.layout import layout_of
+from zoobench.predictions import write_predictions
 from zoobench.run import run
 from zoobench.zoos import Zoo
 
-from .description import FILE_NAME, Description
+from .description import FILE_NAME, Description, read_description
 
 SEEDS = (0, 1, 2)
+_COUNTED_ON = 512
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Entry:
         parameters: of the baseline; all others are at their defaults.
         random: its predictions depend on a seed; then they are submitted for each of ``SEEDS``.
         most_weights: networks above this size are left out.
+        transfers: repos on whose zoos it predicts the other zoos, too.
         paper: where the method comes from.
     """
 
@@ -37,6 +46,7 @@ class Entry:
     parameters: Mapping[str, str] = field(default_factory=dict)
     random: bool = False
     most_weights: int | None = None
+    transfers: tuple[str, ...] = ()
     paper: str = ""
 
     def covers(self, zoo: Zoo) -> bool:
@@ -46,13 +56,18 @@ class Entry:
     def options(self) -> str:
         return "".join(f" --param {name}={value}" for name, value in self.parameters.items())
 
-    def description(self) -> Description:
+    def description(self, counts: Mapping[str, int]) -> Description:
+        """What is said of it; ``counts`` are the numbers that it learned, by zoo."""
         seeds = " --seed 0 (and so on)" if self.random else ""
         sizes = f" Networks of up to {self.most_weights:,} weights." if self.most_weights else ""
+        away = (
+            f" On {', '.join(self.transfers)}, trained on each zoo and tested on all (--on)." if self.transfers else ""
+        )
         return Description(
             method=self.method,
             authors=["zoobench"],
-            description=f"The {self.baseline!r} baseline with fixed parameters, the same for every zoo.{sizes}",
+            description=f"The {self.baseline!r} baseline with fixed parameters, the same for every zoo.{sizes}{away}",
+            parameters=dict(counts) or None,
             paper=self.paper,
             code=f"baselines/{self.baseline}",
             training_data="same-zoo",
@@ -68,10 +83,19 @@ _SCHURHOLT = "https://arxiv.org/abs/2110.15288"
 # Large batches: zoos of 100,000 and more rows are trained on, too.
 _DNN = {"units": "128", "batch_size": "1024", "learning_rate": "2e-3", "max_epochs": "20", "patience": "4"}
 _COMVEX = {"batch_size": "512", "learning_rate": "1e-3", "max_epochs": "30", "patience": "5"}
+# Collections of the same networks on other images.
+_TRANSFERS = ("small-cnn-zoo",)
 
 ENTRIES = (
     Entry("linear-w", "linear", "Ridge on flat weights", {"features": "W"}, most_weights=10_000, paper=_SCHURHOLT),
-    Entry("linear-stats", "linear", "Ridge on weight statistics", {"features": "stats"}, paper=_SCHURHOLT),
+    Entry(
+        "linear-stats",
+        "linear",
+        "Ridge on weight statistics",
+        {"features": "stats"},
+        transfers=_TRANSFERS,
+        paper=_SCHURHOLT,
+    ),
     Entry(
         "logit-stats",
         "linear",
@@ -80,7 +104,14 @@ ENTRIES = (
         paper=_UNTERTHINER,
     ),
     Entry("gbm-w", "gbm", "LightGBM on flat weights", {"features": "W"}, most_weights=3_000, paper=_UNTERTHINER),
-    Entry("gbm-stats", "gbm", "LightGBM on weight statistics", {"features": "stats"}, paper=_UNTERTHINER),
+    Entry(
+        "gbm-stats",
+        "gbm",
+        "LightGBM on weight statistics",
+        {"features": "stats"},
+        transfers=_TRANSFERS,
+        paper=_UNTERTHINER,
+    ),
     Entry(
         "dnn-stats", "dnn", "DNN on weight statistics", {"features": "stats"} | _DNN, random=True, paper=_UNTERTHINER
     ),
@@ -90,25 +121,74 @@ ENTRIES = (
 BY_NAME = {entry.name: entry for entry in ENTRIES}
 
 
-def submit(board: Path, entry: Entry, zoo: Zoo, again: bool = True) -> list[Path]:
-    """Lay down the predictions of an entry on a zoo, and its description.
+def submit(board: Path, entry: Entry, zoos: Sequence[Zoo], again: bool = True) -> list[Path]:
+    """Lay down the predictions of an entry, and its description.
 
     Args:
         board: leaderboard folder.
         entry: what to submit.
-        zoo: trained on and predicted.
+        zoos: trained on and predicted; those of one repo and scale together where the entry transfers.
         again: replace predictions that are there.
 
     Returns:
         the predictions files that were made.
     """
     folder = board / "submissions" / entry.name
-    made = []
-    for seed in SEEDS if entry.random else (None,):
-        path = folder / (f"{zoo.id}.parquet" if seed is None else f"{zoo.id}-seed{seed}.parquet")
-        if again or not path.exists():
-            run(entry.baseline, zoo, {**entry.parameters, **({} if seed is None else {"seed": str(seed)})}, path)
-            made.append(path)
-    content = {name: value for name, value in entry.description().model_dump().items() if value not in ("", None)}
+    made: list[Path] = []
+    for family in _families(entry, zoos):
+        for seed in SEEDS if entry.random else (None,):
+            paths = {
+                zoo.id: folder / (f"{zoo.id}.parquet" if seed is None else f"{zoo.id}-seed{seed}.parquet")
+                for zoo in family
+            }
+            if again or not all(path.exists() for path in paths.values()):
+                _predict(entry, family, seed, paths)
+                made += paths.values()
+    known = read_description(folder / FILE_NAME).parameters if (folder / FILE_NAME).exists() else None
+    counts = dict(known) if isinstance(known, dict) else {}
+    missing = (zoo for zoo in zoos if zoo.id not in counts)
+    counts |= {zoo.id: count for zoo in missing if (count := learned(entry, zoo)) is not None}
+    content = {name: value for name, value in entry.description(counts).model_dump().items() if value not in ("", None)}
     (folder / FILE_NAME).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return made
+
+
+def learned(entry: Entry, zoo: Zoo) -> int | None:
+    """How many numbers the baseline learns of a zoo, ``None`` for trees.
+
+    Counted in what it saves when it has seen a few networks for one epoch: it would be as many after all of them.
+    """
+    if entry.baseline == "gbm":
+        return None
+    split = hub.load_split(zoo, "train")
+    rows = np.random.RandomState(0).permutation(len(split.weights))[:_COUNTED_ON]
+    made = predictor.create(entry.baseline, {**entry.parameters, **({"max_epochs": "1"} if entry.random else {})})
+    few = examples(split, learnable(split, None, fitted.uses_hyperparameters(made))).take(np.sort(rows))
+    with tempfile.TemporaryDirectory() as temporary:
+        made.fit(few, few).save(Path(temporary))  # type: ignore[attr-defined]
+        count = 0
+        for path in Path(temporary).glob("*.safetensors"):
+            arrays = load_file(path)
+            count += sum(values.size for name, values in arrays.items() if not name.startswith("scaler."))
+    return count
+
+
+def _families(entry: Entry, zoos: Sequence[Zoo]) -> list[list[Zoo]]:
+    """The zoos that are predicted together."""
+    families: dict[str, list[Zoo]] = {}
+    for zoo in zoos:
+        families.setdefault(zoo.repo if zoo.spec.repo in entry.transfers else zoo.id, []).append(zoo)
+    return list(families.values())
+
+
+def _predict(entry: Entry, family: Sequence[Zoo], seed: int | None, paths: Mapping[str, Path]) -> None:
+    parameters = {**entry.parameters, **({} if seed is None else {"seed": str(seed)})}
+    if len(family) == 1:
+        run(entry.baseline, family[0], parameters, paths[family[0].id])
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "predictions.parquet"
+        whole = pd.concat([run(entry.baseline, origin, parameters, out, on=family) for origin in family])
+    for zoo, part in whole.groupby("zoo"):
+        paths[str(zoo)].parent.mkdir(parents=True, exist_ok=True)
+        write_predictions(part, paths[str(zoo)])

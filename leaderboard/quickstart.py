@@ -46,7 +46,7 @@ def quickstart(
     for number, name in enumerate(ENTRIES, start=1):
         typer.echo(f"[3/5] baseline {number} of {len(ENTRIES)}: {name}")
         with progress.spinner(name):
-            submit(board, BY_NAME[name], zoo)
+            submit(board, BY_NAME[name], [zoo])
     typer.echo("[4/5] scoring the predictions")
     from .page import write_page
     from .ranking import boards
