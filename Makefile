@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex submissions leaderboard-check schema pin clean
+.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex submissions leaderboard-check page schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +58,11 @@ submissions: $(VENV)/.dev  ## Every baseline on every built zoo, pinned, scored;
 leaderboard-check: $(VENV)/.dev  ## Score every committed submission again; the results must be the committed ones.
 	$(BIN)/zoobench leaderboard score --all
 	git diff --exit-code --stat -- leaderboard/results
+
+page: $(VENV)/.dev browser  ## The page of the committed results, and the README's picture of it.
+	$(BIN)/zoobench leaderboard page
+	$(BIN)/pytest -q -k pictures tests/leaderboard/test_page_browser.py
+	cp build/screenshots/board.png docs/leaderboard.png
 
 schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
 	$(BIN)/python -c 'import json; from zoobench.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json
