@@ -10,19 +10,27 @@ marks; pictures into docs/reproduction/comvex/.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
+from sklearn.metrics import r2_score
 
 from zoobench import embeddings, hub
+from zoobench.examples import examples
+from zoobench.manifest import write_atomically
+from zoobench.predictor import Examples
 from zoobench.run import Selection, run
+from zoobench.tasks import get
 from zoobench.zoos import Zoo
-from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel
+from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder
 from zoobench_leaderboard.literature import LIU, reported
 
@@ -33,6 +41,16 @@ ARCHITECTURES: Mapping[str, str] = {
     "fc-linear": "FC-Linear",
     "linear": "ComVeX-Linear",
     "conv": "ComVeX-Conv",
+}
+# Of the comparison of splits: within the ranges of the paper's appendix A.
+SAME: Mapping[str, Any] = {
+    "hidden_layers": 3,
+    "hidden_size": 256,
+    "dropout": 0.1,
+    "learning_rate": 5e-4,
+    "batch_size": 128,
+    "max_epochs": 25,
+    "patience": 6,
 }
 # (repo, config) -> the paper's table, and by architecture its parameters and test loss.
 PAPER: Mapping[tuple[str, str], tuple[int, tuple[tuple[int, float], ...]]] = {
@@ -175,6 +193,45 @@ def sized(architecture: str, layout: list[dict[str, object]], parameters: Mappin
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def by_rows_and_runs(work: Work, zoo: Zoo) -> list[list[str]]:
+    """Test R² of the architectures, all with the same parameters, where runs are split and where rows are.
+
+    Where rows are split, other checkpoints of the very runs that are tested are in the train split.
+    """
+    path = work.folder / f"split-by-rows-{zoo.repo}-{zoo.spec.config}.json"
+    found: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+    for name in reversed(list(ARCHITECTURES)):
+        for by in ("runs", "rows"):
+            if by in found.setdefault(name, {}):
+                continue
+            train, validation, test = (
+                examples(hub.load_split(zoo, split), [get(TASK)]) for split in ("train", "validation", "test")
+            )
+            if by == "rows":
+                train, validation, test = shuffled(train, validation, test)
+            predicted = ComVeXPredictor(name, **SAME).fit(train, validation).predict(test.only(()))
+            found[name][by] = r2_score(test.targets[TASK], predicted[TASK])
+            write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+            print(f"{name}, split by {by}: {found[name][by]:.3f}", flush=True)
+    return [
+        [label, f"{found[name]['runs']:.3f}", f"{found[name]['rows']:.3f}"] for name, label in ARCHITECTURES.items()
+    ]
+
+
+def shuffled(*splits: Examples) -> list[Examples]:
+    """The same rows in splits of the same sizes, without regard to runs."""
+    sizes = [len(split.weights) for split in splits]
+    whole = dataclasses.replace(
+        splits[0],
+        weights=np.concatenate([split.weights for split in splits]),
+        runs=np.concatenate([split.runs for split in splits]),
+        targets=pd.concat([split.targets for split in splits]),
+        folds=None,
+    )
+    order = np.random.RandomState(0).permutation(sum(sizes))
+    return [whole.take(rows) for rows in np.split(order, np.cumsum(sizes)[:-1])]
+
+
 def separations(work: Work, zoo: Zoo) -> list[list[str]]:
     """Figures 4 to 13: pictures of raw weights and of each encoder's vectors, and how well they separate networks."""
     networks = hub.load_split(zoo, "test")
@@ -225,6 +282,11 @@ def main() -> None:
     DOCUMENTS.joinpath("comvex").mkdir(parents=True, exist_ok=True)
     trials_picture(work, zoos).savefig(DOCUMENTS / "comvex" / "trials.png", dpi=100, metadata={"Software": None})
     parts.append("**Figure 3.**\n\n![parameters against validation R² of every trial](comvex/trials.png)")
+    for zoo in zoos:
+        if zoo.spec.repo == "cnn-zoo-2" and zoo.spec.config == arguments.pictures:
+            rows = by_rows_and_runs(work, zoo)
+            head = ["architecture", "test R², split by runs", "split by rows"]
+            parts.append(f"**What splits do, `{zoo.id}`**, the same parameters for all.\n\n{table(head, rows)}")
     head = ["vectors", "dimensions", "neighbour gap", "random gap", "trustworthiness", "variance shown"]
     for zoo in zoos:
         if zoo.spec.config == arguments.pictures:
