@@ -4,11 +4,12 @@ VENV ?= .venv
 IMAGES ?= ../shared/images
 SCALE ?= lite
 TRIALS ?= 5
+SIZE ?= cpu
 BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex submissions leaderboard-check page schema pin clean
+.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +52,9 @@ reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos
 
 reproduce-comvex: $(VENV)/.dev  ## Tables and pictures of Liu on the zoos that are built; hours.
 	$(BIN)/python benchmarks/reproduce_comvex.py --scale $(SCALE) --trials $(TRIALS)
+
+reproduce-hyperrep: $(VENV)/.dev  ## Tables of Schürholt et al.; hours (SIZE=paper for a GPU).
+	$(BIN)/python benchmarks/reproduce_hyperrep.py --scale $(SCALE) --size $(SIZE)
 
 submissions: $(VENV)/.dev  ## Every baseline on every built zoo, pinned, scored; hours.
 	$(BIN)/python benchmarks/submit_baselines.py

@@ -69,11 +69,11 @@ def scores(path: Path, task: str, protocol: str) -> Mapping[str, Score]:
     return found.tasks[task].scores
 
 
-def difference(path: Path, other: Path, task: str, protocol: str = "all") -> str:
-    """R² of one file more than of another on the same networks, with its interval."""
+def difference(path: Path, other: Path, task: str, protocol: str = "all", metric: str = "r2") -> str:
+    """R² (or another metric) of one file more than of another on the same networks, with its interval."""
     (compared,) = compare(path, other, protocol=protocol)
-    r2 = compared.tasks[task]["r2"]
-    return f"{r2.value:+.3f} [{r2.low:+.3f}, {r2.high:+.3f}]"
+    found = compared.tasks[task][metric]
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

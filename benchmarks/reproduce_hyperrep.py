@@ -1,0 +1,255 @@
+"""Tables of Schürholt 2021 on our zoos beside the paper's, and pictures of hyper-representations.
+
+    python benchmarks/reproduce_hyperrep.py [--tables 1,2,3,4,5,6,7] [--size cpu] [--scale lite] [--work build/hyperrep]
+
+The Tetris zoos are taken at full scale, the others at ``--scale``. ``--size`` says how long and how wide is trained
+(``SIZES``). Models, predictions and numbers stay in ``--work``, and what is there is not computed again. Tables go into
+docs/reproduction/hyperrep.md, between its two marks; pictures into docs/reproduction/hyperrep/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from reproduction import DOCUMENTS, Work, about, built, difference, scores, table, write
+from schurholt_tables import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    LOSSES,
+    MNIST_RECONSTRUCTION,
+    RECONSTRUCTION,
+    REDUCED,
+    TETRIS_TASKS,
+    TRANSFER,
+)
+
+from zoobench import embeddings, hub
+from zoobench.fitted import predict
+from zoobench.harness import evaluate
+from zoobench.manifest import write_atomically
+from zoobench.metrics import BY_NAME
+from zoobench.run import run
+from zoobench.tasks import get
+from zoobench.zoos import Zoo
+from zoobench_baselines.encoding import load_encoder, vectors
+from zoobench_baselines.hyperrep import reconstruction_r2
+from zoobench_leaderboard.literature import SCHURHOLT, reported
+
+TITLE = "Hyper-representations: Schürholt et al. 2021 on our zoos"
+# Parameters of ``zoobench run hyperrep`` by repo: what two CPU cores train in about an hour, and the authors' own.
+SIZES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "cpu": {
+        "tetris-zoo": {"width": "128", "heads": "1", "epochs": "30", "learning_rate": "1e-3", "schedule": "cosine"},
+        "mnist-zoo": {"width": "256", "heads": "4", "epochs": "30", "learning_rate": "5e-4", "schedule": "cosine"},
+        "small-cnn-zoo": {"width": "256", "heads": "4", "epochs": "20", "learning_rate": "5e-4", "schedule": "cosine"},
+    },
+    "paper": {"tetris-zoo": {}, "mnist-zoo": {}, "small-cnn-zoo": {}},
+}
+# Name, baseline and parameters of what is compared.
+Entry = tuple[str, str, Mapping[str, str]]
+W: Entry = ("W", "linear", {"features": "W"})
+STATISTICS: Entry = ("s(W)", "linear", {"features": "stats-1-99"})
+REDUCTIONS: tuple[Entry, ...] = (
+    ("PCA, linear", "pca", {"kernel": "linear"}),
+    ("PCA, cosine", "pca", {"kernel": "cosine"}),
+    ("PCA, RBF", "pca", {"kernel": "rbf"}),
+    ("UMAP", "umap", {}),
+)
+
+
+class Experiments:
+    """Entries that are computed once, by name, on zoos."""
+
+    def __init__(self, work: Work, size: str) -> None:
+        self.work = work
+        self.size = size
+
+    def learned(self, zoo: Zoo, parameters: Mapping[str, str], on: Sequence[Zoo] = ()) -> Path:
+        """Predictions by a hyper-representation; the model lies beside them in a folder of the same name."""
+        whole = {**SIZES[self.size][zoo.spec.repo], "seed": "0", **parameters}
+        name = "-".join(["hyperrep", zoo.repo, zoo.spec.config, *(f"{k}={v}" for k, v in sorted(whole.items()))])
+        checkpoints = {"checkpoints": str(self.work.folder / "checkpoints")}
+        path = self.work.entry(
+            name, lambda out: run("hyperrep", zoo, whole | checkpoints, out, keep=out.with_suffix(""))
+        )
+        return self.work.entry(f"{name}-on-all", lambda out: predict(path.with_suffix(""), on, out)) if on else path
+
+    def other(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo] = ()) -> Path:
+        """Predictions by another representation behind the same probe."""
+        label, baseline, parameters = entry
+        name = f"{label}-{zoo.repo}-{zoo.spec.config}{'-on-all' if on else ''}"
+        return self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on))
+
+    def reconstruction(self, zoo: Zoo, path: Path, split: str = "test") -> float:
+        """R² of the reconstruction of a split's networks."""
+        store = self.work.folder / "reconstruction.json"
+        found: dict[str, float] = json.loads(store.read_text()) if store.exists() else {}
+        key = f"{path.stem} {split}"
+        if key not in found:
+            model = load_encoder(path.with_suffix(""))
+            found[key] = reconstruction_r2(model, hub.load_split(zoo, split).weights)
+            write_atomically(store, (json.dumps(found, indent=1) + "\n").encode())
+        return found[key]
+
+
+def value(path: Path, task: str) -> str:
+    return str(scores(path, task, "all")[get(task).main_metric])
+
+
+def ablation(
+    experiments: Experiments, zoo: Zoo, paper: Mapping[str, Sequence[float | None]], parameter: str
+) -> list[list[str]]:
+    """Tables 1 and 2: each number ours, the paper's in brackets."""
+    rows = []
+    for name, numbers in paper.items():
+        path = experiments.learned(zoo, {parameter: name})
+        rebuilt = "–" if name == "ec" else f"{experiments.reconstruction(zoo, path):.3f}"
+        ours = [rebuilt, *(value(path, task) for task in TETRIS_TASKS)]
+        theirs = ["–" if number is None else f"{number / 100:.3f}" for number in numbers]
+        rows.append([f"`{name}`", *(f"{a} ({b})" for a, b in zip(ours, theirs, strict=True))])
+    return rows
+
+
+def table_1(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    head = ["loss", "reconstruction", *TETRIS_TASKS]
+    return (
+        f"**Table 1**, losses on `{tetris[0].id}`.\n\n{table(head, ablation(experiments, tetris[0], LOSSES, 'loss'))}"
+    )
+
+
+def table_2(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    rows = ablation(experiments, tetris[0], ARCHITECTURES, "architecture")
+    head = ["architecture", "reconstruction", *TETRIS_TASKS]
+    return f"**Table 2**, architectures, EcD on `{tetris[0].id}`.\n\n{table(head, rows)}"
+
+
+def table_3(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    rows = []
+    for loss, numbers in RECONSTRUCTION.items():
+        texts = []
+        for letters, number in zip(AUGMENTATIONS, numbers, strict=True):
+            parameters = {
+                "permute": str(int("P" in letters)),
+                "erase": "0.5" if "E" in letters else "0.0",
+                "noise": "0.05" if "N" in letters else "0.0",
+            }
+            # What the other tables train has these two, too: one entry for both.
+            same = {"permute": "1", "erase": "0.5", "noise": "0.0"}
+            changed = {name: text for name, text in parameters.items() if text != same[name]}
+            path = experiments.learned(tetris[0], {"loss": loss, **changed})
+            texts.append(f"{experiments.reconstruction(tetris[0], path):.3f} ({number / 100:.3f})")
+        rows.append([f"`{loss}`", *texts])
+    head = ["loss", *(letters or "none" for letters in AUGMENTATIONS)]
+    title = f"**Table 3**, test reconstruction R² by augmentations on `{tetris[0].id}`"
+    return f"{title}: permutation (P), erasing (E), noise (N).\n\n{table(head, rows)}"
+
+
+def compared(experiments: Experiments, zoo: Zoo, loss: str, entries: Sequence[Entry]) -> str:
+    """One zoo: representations as columns, tasks as rows; what the hyper-representation has over W and s(W)."""
+    paper: dict[str, dict[str, float]] = {}
+    for number in reported(zoo.spec.id):
+        if number.source == SCHURHOLT:
+            paper.setdefault(number.task, {})[number.method] = number.value
+    learned = experiments.learned(zoo, {"loss": loss})
+    files = {entry[0]: experiments.other(zoo, entry) for entry in entries}
+    rows = []
+    for task in paper:
+        reduced = REDUCED.get(zoo.spec.config, {}).get(task, ()) if zoo.spec.repo == "tetris-zoo" else ()
+        theirs = {name: f"{number / 100:.3f}" for (name, *_), number in zip(REDUCTIONS, reduced, strict=False)}
+        theirs |= {name: f"{paper[task][name]:.3f}" for name in ("W", "s(W)")}
+        texts = [f"{value(path, task)} ({theirs.get(name, '–')})" for name, path in files.items()]
+        texts.append(f"{value(learned, task)} ({paper[task]['hyper-representation']:.3f})")
+        metric = get(task).main_metric
+        texts += [difference(learned, files[name], task, metric=metric) for name in ("W", "s(W)")]
+        rows.append([task, *texts])
+    head = ["task", *files, f"`{loss}`", f"`{loss}` over W", f"`{loss}` over s(W)"]
+    return (
+        f"`{zoo.id}`, {BY_NAME['r2'].label}, or accuracy for classes; the paper's in brackets.\n\n{table(head, rows)}"
+    )
+
+
+def table_4(experiments: Experiments, mnist: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    parts = []
+    rows = []
+    for zoo in mnist:
+        parts.append(compared(experiments, zoo, "ecd", (W, STATISTICS)))
+        path = experiments.learned(zoo, {"loss": "ecd"})
+        theirs = MNIST_RECONSTRUCTION[zoo.spec.config]
+        ours = [experiments.reconstruction(zoo, path, split) for split in ("train", "test")]
+        rows.append([f"`{zoo.id}`", *(f"{a:.3f} ({b / 100:.3f})" for a, b in zip(ours, theirs, strict=True))])
+    top = table(["zoo", "reconstruction, train (paper: Ec+D)", "test"], rows)
+    return "\n\n".join(["**Table 4**, generating factors of the MNIST zoos.", top, *parts])
+
+
+def table_5(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    parts = [compared(experiments, zoo, "ecd", (W, *REDUCTIONS, STATISTICS)) for zoo in tetris]
+    return "\n\n".join(["**Table 5**, the Tetris zoos.", *parts])
+
+
+def table_6(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    parts = [compared(experiments, zoo, "ecd", (W, STATISTICS)) for zoo in large]
+    return "\n\n".join(["**Table 6**, the Small CNN Zoo.", *parts])
+
+
+def table_7(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    methods: dict[str, Callable[[Zoo], Path]] = {
+        "W": lambda zoo: experiments.other(zoo, W, on=large),
+        "s(W)": lambda zoo: experiments.other(zoo, STATISTICS, on=large),
+        "`ec+d`": lambda zoo: experiments.learned(zoo, {"loss": "ec+d"}, large),
+    }
+    parts = ["**Table 7**, Kendall's τ-b of the generalization gap; rows trained on, columns tested on."]
+    for k, (name, predicted) in enumerate(methods.items()):
+        result = evaluate([predicted(zoo) for zoo in large], protocols=["all"])
+        (matrix,) = (one for one in result.matrices() if one.task == "generalization_gap")
+        rows = []
+        for origin, found in zip(large, matrix.scores, strict=True):
+            theirs = TRANSFER[origin.spec.config]
+            texts = [f"{a} ({theirs[zoo.spec.config][k]:.2f})" for a, zoo in zip(found, large, strict=True)]
+            rows.append([origin.spec.config, *texts])
+        parts.append(f"{name}\n\n{table(['trained on', *(zoo.spec.config for zoo in large)], rows)}")
+    return "\n\n".join(parts)
+
+
+TABLES: Mapping[str, Callable[..., str]] = {
+    "1": table_1,
+    "2": table_2,
+    "3": table_3,
+    "4": table_4,
+    "5": table_5,
+    "6": table_6,
+    "7": table_7,
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--tables", default=",".join(TABLES))
+    options.add_argument("--size", default="cpu", choices=SIZES)
+    options.add_argument("--scale", default="lite")
+    options.add_argument("--work", type=Path, default=Path("build") / "hyperrep")
+    arguments = options.parse_args()
+    experiments = Experiments(Work(arguments.work), arguments.size)
+    zoos = {
+        "tetris": built("tetris-zoo", ("seed", "hyp"), "full", ""),
+        "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, ""),
+        "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, ""),
+    }
+    parts = [TABLES[number](experiments, **zoos) for number in arguments.tables.split(",")]
+    folder = DOCUMENTS / "hyperrep"
+    for zoo in zoos["tetris"] if "5" in arguments.tables else ():
+        networks = hub.load_split(zoo, "test")
+        z = vectors(
+            load_encoder(experiments.learned(zoo, {"loss": "ecd"}).with_suffix("")), networks.layout, networks.weights
+        )
+        embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
+    command = f"python benchmarks/reproduce_hyperrep.py --tables {arguments.tables} --size {arguments.size}"
+    write(
+        "hyperrep", TITLE, [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts]
+    )
+
+
+if __name__ == "__main__":
+    main()
