@@ -193,29 +193,44 @@ def sized(architecture: str, layout: list[dict[str, object]], parameters: Mappin
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def by_rows_and_runs(work: Work, zoo: Zoo) -> list[list[str]]:
-    """Test R² of the architectures, all with the same parameters, where runs are split and where rows are.
+def same_parameters(work: Work, zoo: Zoo, architecture: str) -> Path:
+    """Predictions by an architecture with the parameters ``SAME``, on the zoo's own splits."""
+    parameters = {name: str(value) for name, value in SAME.items()} | {"architecture": architecture, "seed": "0"}
+    return work.entry(
+        f"same-{architecture}-{zoo.repo}-{zoo.spec.config}",
+        lambda path: run("comvex", zoo, parameters, path, only=[TASK]),
+    )
 
-    Where rows are split, other checkpoints of the very runs that are tested are in the train split.
+
+def by_rows(work: Work, zoo: Zoo) -> Mapping[str, float]:
+    """Test R² of the architectures with the parameters ``SAME`` where rows are split instead of runs.
+
+    Other checkpoints of the very runs that are tested are in the train split then.
     """
     path = work.folder / f"split-by-rows-{zoo.repo}-{zoo.spec.config}.json"
-    found: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     for name in reversed(list(ARCHITECTURES)):
-        for by in ("runs", "rows"):
-            if by in found.setdefault(name, {}):
-                continue
-            train, validation, test = (
-                examples(hub.load_split(zoo, split), [get(TASK)]) for split in ("train", "validation", "test")
+        if name not in found:
+            train, validation, test = shuffled(
+                *(examples(hub.load_split(zoo, split), [get(TASK)]) for split in ("train", "validation", "test"))
             )
-            if by == "rows":
-                train, validation, test = shuffled(train, validation, test)
             predicted = ComVeXPredictor(name, **SAME).fit(train, validation).predict(test.only(()))
-            found[name][by] = r2_score(test.targets[TASK], predicted[TASK])
+            found[name] = r2_score(test.targets[TASK], predicted[TASK])
             write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
-            print(f"{name}, split by {by}: {found[name][by]:.3f}", flush=True)
-    return [
-        [label, f"{found[name]['runs']:.3f}", f"{found[name]['rows']:.3f}"] for name, label in ARCHITECTURES.items()
-    ]
+            print(f"{name}, split by rows: {found[name]:.3f}", flush=True)
+    return found
+
+
+def splits_table(work: Work, zoo: Zoo) -> str:
+    """What the split does to every architecture."""
+    leaked = by_rows(work, zoo)
+    paths = {name: same_parameters(work, zoo, name) for name in reversed(list(ARCHITECTURES))}
+    rows = []
+    for name, label in ARCHITECTURES.items():
+        over = [difference(paths[name], paths[other], TASK) if other != name else "–" for other in ("fc", "linear")]
+        rows.append([label, str(scores(paths[name], TASK, "all")["r2"]), *over, f"{leaked[name]:.3f}"])
+    head = ["architecture", "test R², split by runs", "over FC", "over ComVeX-Linear", "test R², split by rows"]
+    return table(head, rows)
 
 
 def shuffled(*splits: Examples) -> list[Examples]:
@@ -284,9 +299,8 @@ def main() -> None:
     parts.append("**Figure 3.**\n\n![parameters against validation R² of every trial](comvex/trials.png)")
     for zoo in zoos:
         if zoo.spec.repo == "cnn-zoo-2" and zoo.spec.config == arguments.pictures:
-            rows = by_rows_and_runs(work, zoo)
-            head = ["architecture", "test R², split by runs", "split by rows"]
-            parts.append(f"**What splits do, `{zoo.id}`**, the same parameters for all.\n\n{table(head, rows)}")
+            said = ", ".join(f"{name} {value}" for name, value in SAME.items())
+            parts.append(f"**What splits do, `{zoo.id}`** ({said}).\n\n{splits_table(work, zoo)}")
     head = ["vectors", "dimensions", "neighbour gap", "random gap", "trustworthiness", "variance shown"]
     for zoo in zoos:
         if zoo.spec.config == arguments.pictures:

@@ -18,20 +18,40 @@ function controls() {
   options("zoo", [["", "all zoos"], ...ZOOS.map((zoo) => [zoo, zoo])]);
   options("task", [["", "all tasks"], ...tasks.map((task) => [task, task])]);
   const metrics = Object.entries(DATA.metrics).filter(([, metric]) => kinds.has(metric.kind));
-  options("metric", [["", "main (R², accuracy)"], ...metrics.map(([name, metric]) => [name, `${metric.label} ${metric.higher ? "↑" : "↓"}`])]);
-  options("protocol", PROTOCOLS.map((protocol) => [protocol, protocol]));
+  options("metric", [
+    ["", "main (R², accuracy)"],
+    ...metrics.map(([name, metric]) => [name, `${metric.label} ${metric.higher ? "↑" : "↓"}`]),
+  ]);
+  options(
+    "protocol",
+    PROTOCOLS.map((protocol) => [protocol, protocol]),
+  );
   const tracks = Object.values(DATA.submissions).map((one) => one.track);
-  const count = (track) => track === "all" ? tracks.length : tracks.filter((one) => one === track).length;
-  options("track", TRACKS.map((track) => [track, `${track} (${count(track)})`]));
+  const count = (track) => (track === "all" ? tracks.length : tracks.filter((one) => one === track).length);
+  options(
+    "track",
+    TRACKS.map((track) => [track, `${track} (${count(track)})`]),
+  );
   byId("metric").disabled = state.zoo === "" && state.task === "";
   if (byId("q").value !== state.q) byId("q").value = state.q;
 }
 
 function about(view) {
   if (!view.board) return el("p", {}, view.about);
-  const { board } = view, zoo = DATA.zoos[board.zoo];
-  return el("p", {}, zoo.summary, zoo.scale === "full" ? null : el("strong", {}, ` Scale ${zoo.scale}: not the paper's zoo.`), el("br"),
-    `Test split, ${board.runs.toLocaleString("en")} runs, ${board.rows.toLocaleString("en")} checkpoints, protocol `, el("code", {}, board.protocol), ", labels ", el("code", {}, board.labels.slice(0, 12)), ".");
+  const { board } = view,
+    zoo = DATA.zoos[board.zoo];
+  return el(
+    "p",
+    {},
+    zoo.summary,
+    zoo.scale === "full" ? null : el("strong", {}, ` Scale ${zoo.scale}: not the paper's zoo.`),
+    el("br"),
+    `Test split, ${board.runs.toLocaleString("en")} runs, ${board.rows.toLocaleString("en")} checkpoints, protocol `,
+    el("code", {}, board.protocol),
+    ", labels ",
+    el("code", {}, board.labels.slice(0, 12)),
+    ".",
+  );
 }
 
 function section(view) {
@@ -47,18 +67,31 @@ function render() {
   byId("table").replaceChildren(...parts.map(([, node]) => node));
   const shown = parts.reduce((sum, [count]) => sum + count, 0);
   const all = views.reduce((sum, view) => sum + view.rows.length, 0);
-  byId("status").textContent = `${shown} of ${all} submissions${state.sort ? `, sorted by ${state.sort.replace(/\.asc$/, ", lowest first").replace(/\.desc$/, ", highest first")}` : ""}`;
+  byId("status").textContent =
+    `${shown} of ${all} submissions${state.sort ? `, sorted by ${state.sort.replace(/\.asc$/, ", lowest first").replace(/\.desc$/, ", highest first")}` : ""}`;
   showPanel();
 }
 
 for (const name of ["zoo", "task", "metric", "protocol", "track"]) {
-  byId(name).addEventListener("change", (event) => change({ [name]: event.target.value, ...(name === "zoo" || name === "task" ? { sort: "" } : {}) }));
+  byId(name).addEventListener("change", (event) =>
+    change({ [name]: event.target.value, ...(name === "zoo" || name === "task" ? { sort: "" } : {}) }),
+  );
 }
 byId("q").addEventListener("input", (event) => change({ q: event.target.value }));
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
-byId("panel").addEventListener("close", () => { if (state.submission !== "") change({ submission: "" }); });
+byId("panel").addEventListener("close", () => {
+  if (state.submission !== "") change({ submission: "" });
+});
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || byId("panel").open) return;
+  if (
+    event.key !== "/" ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) ||
+    byId("panel").open
+  )
+    return;
   event.preventDefault();
   byId("q").focus();
 });

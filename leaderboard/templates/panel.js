@@ -1,32 +1,83 @@
 // All about one submission: what it says of itself, its predictions, and its scores out of distribution.
-const FACTS = { method: "method", version: "version", authors: "authors", description: "description", paper: "paper", code: "code", track: "track", training_data: "training data", validation_labels: "validation labels", seeds: "seeds", parameters: "parameters", hardware: "hardware", training_hours: "training hours", command: "command" };
+const FACTS = {
+  method: "method",
+  version: "version",
+  authors: "authors",
+  description: "description",
+  paper: "paper",
+  code: "code",
+  track: "track",
+  training_data: "training data",
+  validation_labels: "validation labels",
+  seeds: "seeds",
+  parameters: "parameters",
+  hardware: "hardware",
+  training_hours: "training hours",
+  command: "command",
+};
 
 function fact(value) {
   if (Array.isArray(value)) return value.join(", ");
-  if (typeof value === "object") return Object.entries(value).map(([zoo, count]) => `${zoo}: ${count.toLocaleString("en")}`).join("\n");
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([zoo, count]) => `${zoo}: ${count.toLocaleString("en")}`)
+      .join("\n");
   return typeof value === "number" ? value.toLocaleString("en") : link(value);
 }
 
 function facts(one) {
-  const filled = Object.entries(FACTS).filter(([name]) => known(one[name]) && one[name] !== "" && one[name].length !== 0);
-  return el("dl", {}, filled.map(([name, label]) => [el("dt", {}, label), el("dd", {}, fact(one[name]))]));
+  const filled = Object.entries(FACTS).filter(
+    ([name]) => known(one[name]) && one[name] !== "" && one[name].length !== 0,
+  );
+  return el(
+    "dl",
+    {},
+    filled.map(([name, label]) => [el("dt", {}, label), el("dd", {}, fact(one[name]))]),
+  );
 }
 
 function confusion(task, { classes, counts }) {
-  const share = counts.map((line) => line.map((count) => count / Math.max(line.reduce((sum, n) => sum + n, 0), 1)));
-  return el("figure", {}, heat(share, classes, classes, "true \\ predicted", (value) => `${Math.round(100 * value)} %`), el("figcaption", {}, `${task}: share of each true class`));
+  const share = counts.map((line) =>
+    line.map(
+      (count) =>
+        count /
+        Math.max(
+          line.reduce((sum, n) => sum + n, 0),
+          1,
+        ),
+    ),
+  );
+  return el(
+    "figure",
+    {},
+    heat(share, classes, classes, "true \\ predicted", (value) => `${Math.round(100 * value)} %`),
+    el("figcaption", {}, `${task}: share of each true class`),
+  );
 }
 
 function predictions(name, zoo) {
   return boardsOf(zoo).flatMap((board) => {
     if (!board.entries.some((one) => one.submission === name)) return [];
     // Predictions are kept for one protocol; others score some of the same networks.
-    const drawn = DATA.boards.find((other) => other.zoo === zoo && Object.keys(other.points).length && other.entries.some((one) => one.submission === name)) ?? board;
+    const drawn =
+      DATA.boards.find(
+        (other) =>
+          other.zoo === zoo && Object.keys(other.points).length && other.entries.some((one) => one.submission === name),
+      ) ?? board;
     const points = drawn.entries.find((one) => one.submission === name);
     return [
       el("h3", {}, `Predictions on ${zoo}`),
-      el("p", {}, `Of up to 150 networks of the test split, the same for all submissions (protocol ${drawn.protocol}, first seed); outside the frame they lie on its edge.`),
-      el("div", { class: "plots" }, Object.keys(points.points).map((task) => truth(task, drawn, points)), Object.entries(points.confusion).map(([task, matrix]) => confusion(task, matrix))),
+      el(
+        "p",
+        {},
+        `Of up to 150 networks of the test split, the same for all submissions (protocol ${drawn.protocol}, first seed); outside the frame they lie on its edge.`,
+      ),
+      el(
+        "div",
+        { class: "plots" },
+        Object.keys(points.points).map((task) => truth(task, drawn, points)),
+        Object.entries(points.confusion).map(([task, matrix]) => confusion(task, matrix)),
+      ),
     ];
   });
 }
@@ -34,9 +85,17 @@ function predictions(name, zoo) {
 function transfers(name) {
   const parts = DATA.transfers.filter((one) => one.submission === name && one.protocol === state.protocol);
   if (!parts.length) return [];
-  const task = state.task || ["accuracy", ...Object.keys(DATA.tasks)].find((one) => parts.some((part) => part.scores[one]));
-  const metric = state.metric && DATA.metrics[state.metric].kind === DATA.tasks[task].kind ? state.metric : DATA.tasks[task].kind === "regression" ? "kendall_tau" : "accuracy";
-  const cells = new Map(parts.map((part) => [`${part.trained_on}\n${part.zoo}`, part.scores[task]?.[metric]?.[0] ?? null]));
+  const task =
+    state.task || ["accuracy", ...Object.keys(DATA.tasks)].find((one) => parts.some((part) => part.scores[one]));
+  const metric =
+    state.metric && DATA.metrics[state.metric].kind === DATA.tasks[task].kind
+      ? state.metric
+      : DATA.tasks[task].kind === "regression"
+        ? "kendall_tau"
+        : "accuracy";
+  const cells = new Map(
+    parts.map((part) => [`${part.trained_on}\n${part.zoo}`, part.scores[task]?.[metric]?.[0] ?? null]),
+  );
   for (const board of DATA.boards.filter((one) => one.protocol === state.protocol)) {
     const entry = board.entries.find((one) => one.submission === name);
     if (entry) cells.set(`${board.zoo}\n${board.zoo}`, entry.scores[task]?.[metric]?.[0] ?? null);
@@ -50,14 +109,26 @@ function transfers(name) {
 }
 
 function showPanel() {
-  const panel = byId("panel"), name = state.submission;
+  const panel = byId("panel"),
+    name = state.submission;
   if (name === "") {
     if (panel.open) panel.close();
     return;
   }
-  const zoos = ZOOS.filter((zoo) => DATA.boards.some((board) => board.zoo === zoo && board.entries.some((entry) => entry.submission === name)));
+  const zoos = ZOOS.filter((zoo) =>
+    DATA.boards.some((board) => board.zoo === zoo && board.entries.some((entry) => entry.submission === name)),
+  );
   const chosen = zoos.includes(state.zoo) ? state.zoo : zoos.includes(panel.dataset.zoo) ? panel.dataset.zoo : zoos[0];
-  const pick = el("select", { change: (event) => { panel.dataset.zoo = event.target.value; showPanelAt(event.target.value); } }, zoos.map((zoo) => el("option", { value: zoo, selected: zoo === chosen }, zoo)));
+  const pick = el(
+    "select",
+    {
+      change: (event) => {
+        panel.dataset.zoo = event.target.value;
+        showPanelAt(event.target.value);
+      },
+    },
+    zoos.map((zoo) => el("option", { value: zoo, selected: zoo === chosen }, zoo)),
+  );
   const place = el("div", { id: "panel-predictions" });
   const showPanelAt = (zoo) => place.replaceChildren(...predictions(name, zoo));
   panel.replaceChildren(

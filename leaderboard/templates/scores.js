@@ -1,5 +1,6 @@
 // A score is a list: value, low, high, spread over seeds; what is undefined is null or missing.
 const boardsOf = (zoo) => DATA.boards.filter((board) => board.zoo === zoo && board.protocol === state.protocol);
+const largestBoard = (zoo) => boardsOf(zoo).sort((one, other) => other.entries.length - one.entries.length)[0];
 const metricOf = (task) => {
   const chosen = state.metric && DATA.metrics[state.metric].kind === DATA.tasks[task].kind;
   return chosen ? state.metric : DATA.tasks[task].main;
@@ -25,32 +26,81 @@ function macro(values) {
 function overallView() {
   const found = DATA.overall.find((one) => one.protocol === state.protocol);
   const metric = state.task === "" ? null : DATA.metrics[metricOf(state.task)];
-  const columns = found.zoos.map((zoo) => ({ key: zoo, label: zoo, title: DATA.zoos[zoo].summary, higher: metric ? metric.higher : true }));
-  const rows = found.entries.map((entry) => ({ name: entry.submission, mean: entry.mean, places: entry.places, scores: { ...entry.means } }));
-  if (state.task === "") return { title: "All zoos", about: "Mean over each zoo's tasks of R² (of accuracy for classes); their mean over the zoos of a family, then over the families.", columns, rows, mean: { label: "mean", higher: true } };
+  const columns = found.zoos.map((zoo) => ({
+    key: zoo,
+    label: zoo,
+    title: DATA.zoos[zoo].summary,
+    higher: metric ? metric.higher : true,
+  }));
+  const rows = found.entries.map((entry) => ({
+    name: entry.submission,
+    mean: entry.mean,
+    places: entry.places,
+    scores: { ...entry.means },
+  }));
+  if (state.task === "")
+    return {
+      title: "All zoos",
+      about:
+        "Mean over each zoo's tasks of R² (of accuracy for classes); their mean over the zoos of a family, then over the families.",
+      columns,
+      rows,
+      mean: { label: "mean", higher: true },
+    };
   const name = metricOf(state.task);
-  const by = Object.fromEntries(found.zoos.map((zoo) => [zoo, boardsOf(zoo)[0]]));
+  const by = Object.fromEntries(found.zoos.map((zoo) => [zoo, largestBoard(zoo)]));
   const having = columns.filter((column) => by[column.key].tasks.includes(state.task));
   for (const row of rows) {
-    row.scores = Object.fromEntries(having.map(({ key }) => [key, by[key].entries.find((one) => one.submission === row.name)?.scores[state.task]?.[name] ?? []]));
+    row.scores = Object.fromEntries(
+      having.map(({ key }) => [
+        key,
+        by[key].entries.find((one) => one.submission === row.name)?.scores[state.task]?.[name] ?? [],
+      ]),
+    );
     row.mean = [macro(Object.fromEntries(having.map(({ key }) => [key, row.scores[key][0] ?? null])))].filter(known);
     row.places = {};
   }
-  return { title: `All zoos, ${state.task}`, about: `${metric.label} of ${DATA.tasks[state.task].description}, and its mean over families of zoos; ranks are given for the mean over tasks.`, columns: having, rows, mean: { label: `mean ${metric.label}`, higher: metric.higher } };
+  return {
+    title: `All zoos, ${state.task}`,
+    about: `${metric.label} of ${DATA.tasks[state.task].description}, and its mean over families of zoos; ranks are given for the mean over tasks.`,
+    columns: having,
+    rows,
+    mean: { label: `mean ${metric.label}`, higher: metric.higher },
+  };
 }
 
 function boardView(board) {
   const tasks = state.task === "" ? board.tasks : board.tasks.filter((task) => task === state.task);
   const one = tasks.length === 1 && state.task !== "" ? tasks[0] : null;
   const columns = one
-    ? Object.entries(DATA.metrics).filter(([, metric]) => metric.kind === DATA.tasks[one].kind).map(([name, metric]) => ({ key: name, label: metric.label, title: metric.higher ? "higher is better" : `lower is better`, higher: metric.higher, of: (scores) => scores[one]?.[name] }))
-    : tasks.map((task) => ({ key: task, label: task, title: DATA.tasks[task].description, higher: DATA.metrics[metricOf(task)].higher, of: (scores) => scores[task]?.[metricOf(task)] }));
+    ? Object.entries(DATA.metrics)
+        .filter(([, metric]) => metric.kind === DATA.tasks[one].kind)
+        .map(([name, metric]) => ({
+          key: name,
+          label: metric.label,
+          title: metric.higher ? "higher is better" : `lower is better`,
+          higher: metric.higher,
+          of: (scores) => scores[one]?.[name],
+        }))
+    : tasks.map((task) => ({
+        key: task,
+        label: task,
+        title: DATA.tasks[task].description,
+        higher: DATA.metrics[metricOf(task)].higher,
+        of: (scores) => scores[task]?.[metricOf(task)],
+      }));
   const scored = (scores) => Object.fromEntries(columns.map((column) => [column.key, column.of(scores) ?? []]));
   return {
     title: one ? `${board.zoo}, ${one}` : board.zoo,
     board,
     columns,
-    rows: board.entries.map((entry) => ({ name: entry.submission, mean: entry.mean, places: entry.places, scores: scored(entry.scores), parameters: entry.parameters })),
+    rows: board.entries.map((entry) => ({
+      name: entry.submission,
+      mean: entry.mean,
+      places: entry.places,
+      scores: scored(entry.scores),
+      parameters: entry.parameters,
+    })),
     references: Object.entries(board.references).map(([name, scores]) => ({ name, scores: scored(scores) })),
     mean: { label: "mean", higher: true },
     about: null,
@@ -61,5 +111,8 @@ function matches(row) {
   const one = DATA.submissions[row.name];
   if (state.track !== "all" && one.track !== state.track) return false;
   const text = [row.name, one.method, one.authors, one.description].join("\n").toLowerCase();
-  return state.q.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  return state.q
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
 }

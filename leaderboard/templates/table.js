@@ -3,14 +3,20 @@ function range(score, ends) {
   const [value, low, high] = score;
   if (!known(low) || !known(high)) return null;
   const width = ends[1] - ends[0] || 1;
-  const at = (x) => `${(100 * (x - ends[0]) / width).toFixed(1)}%`;
-  const wide = Math.max(100 * (high - low) / width, 1).toFixed(1);
-  return el("span", { class: "range", "aria-hidden": "true" }, el("i", { style: `left:${at(low)};width:${wide}%` }), el("b", { style: `left:${at(value)}` }));
+  const at = (x) => `${((100 * (x - ends[0])) / width).toFixed(1)}%`;
+  const wide = Math.max((100 * (high - low)) / width, 1).toFixed(1);
+  return el(
+    "span",
+    { class: "range", "aria-hidden": "true" },
+    el("i", { style: `left:${at(low)};width:${wide}%` }),
+    el("b", { style: `left:${at(value)}` }),
+  );
 }
 
 function cell(score, ends) {
   const [value, low, high, spread] = score;
-  const interval = known(low) && known(high) ? el("span", { class: "interval" }, `[${number(low)}, ${number(high)}]`) : null;
+  const interval =
+    known(low) && known(high) ? el("span", { class: "interval" }, `[${number(low)}, ${number(high)}]`) : null;
   const title = known(spread) ? `standard deviation over seeds ${number(spread)}` : null;
   return el("td", { title }, number(value), interval, range(score, ends));
 }
@@ -27,10 +33,15 @@ function key(row, column) {
 }
 
 function sorted(rows, view) {
-  const [, column, direction] = state.sort.match(/^(.+)\.(asc|desc)$/) ?? [null, "mean", view.mean.higher ? "desc" : "asc"];
+  const [, column, direction] = state.sort.match(/^(.+)\.(asc|desc)$/) ?? [
+    null,
+    "mean",
+    view.mean.higher ? "desc" : "asc",
+  ];
   const sign = direction === "asc" ? 1 : -1;
   return [...rows].sort((one, other) => {
-    const a = key(one, column), b = key(other, column);
+    const a = key(one, column),
+      b = key(other, column);
     if (!known(a) || !known(b)) return known(b) - known(a) || (one.name < other.name ? -1 : 1);
     return a === b ? (one.name < other.name ? -1 : 1) : sign * (a < b ? -1 : 1);
   });
@@ -46,7 +57,11 @@ function heading(column, label, title, higher) {
     document.querySelector(`thead button[data-column="${CSS.escape(column)}"]`)?.focus();
     event.preventDefault();
   };
-  return el("th", { scope: "col", title, "aria-sort": words[now] }, el("button", { type: "button", "data-column": column, click: sort }, breakable(label)));
+  return el(
+    "th",
+    { scope: "col", title, "aria-sort": words[now] },
+    el("button", { type: "button", "data-column": column, click: sort }, breakable(label)),
+  );
 }
 
 function place(row) {
@@ -60,51 +75,111 @@ function named(row) {
   const one = DATA.submissions[row.name];
   const badges = [];
   if (state.track === "all" && one.track === "open") badges.push(el("span", { class: "badge" }, "open"));
-  if (!row.mean.length) badges.push(el("span", { class: "badge", title: "does not cover everything: not ranked" }, "partial"));
+  if (!row.mean.length)
+    badges.push(el("span", { class: "badge", title: "does not cover everything: not ranked" }, "partial"));
   const show = () => change({ submission: row.name }, true);
-  return el("th", { scope: "row" }, el("button", { type: "button", class: "name", click: show }, row.name), badges, el("span", { class: "about" }, `${one.method} · ${one.authors}`));
+  return el(
+    "th",
+    { scope: "row" },
+    el("button", { type: "button", class: "name", click: show }, row.name),
+    badges,
+    el("span", { class: "about" }, `${one.method} · ${one.authors}`),
+  );
 }
 
 function ends(column, rows) {
-  const low = [], high = [];
+  const low = [],
+    high = [];
   for (const row of rows) {
     const score = (column === "mean" ? row.mean : row.scores[column]) ?? [];
-    if (known(score[1]) && known(score[2])) low.push(score[1]), high.push(score[2]);
+    if (known(score[1]) && known(score[2])) (low.push(score[1]), high.push(score[2]));
   }
   return low.length ? [Math.min(...low), Math.max(...high)] : [0, 1];
 }
 
 function boardTable(view) {
   const rows = sorted(view.rows.filter(matches), view);
-  const scales = view.columns.map((column) => ends(column.key, rows)), means = ends("mean", rows);
-  const head = el("tr", {},
+  const scales = view.columns.map((column) => ends(column.key, rows)),
+    means = ends("mean", rows);
+  const head = el(
+    "tr",
+    {},
     heading("rank", "#", "rank by the mean, in this track", false),
     heading("name", "submission", null, false),
-    heading("mean", view.mean.label, "mean over everything in this table's zoo; main metric of each task", view.mean.higher),
-    view.columns.map((column) => heading(column.key, column.label, column.title, column.higher)));
-  const body = rows.map((row) => el("tr", {},
-    el("td", {}, place(row)),
-    named(row),
-    row.mean.length ? cell(row.mean, means) : el("td", {}, "partial"),
-    view.columns.map((column, k) => cell(row.scores[column.key] ?? [], scales[k]))));
-  const references = (view.references ?? []).map((row) => el("tr", {},
-    el("td", {}, ""),
-    el("th", { scope: "row" }, row.name, el("span", { class: "badge", title: "carried by the zoo; not ranked" }, "reference")),
-    el("td", {}, ""),
-    view.columns.map((column) => el("td", {}, number(row.scores[column.key][0])))));
-  const table = el("table", { class: "board" }, el("caption", { class: "unseen" }, view.title), el("thead", {}, head), el("tbody", {}, body));
+    heading(
+      "mean",
+      view.mean.label,
+      "mean over everything in this table's zoo; main metric of each task",
+      view.mean.higher,
+    ),
+    view.columns.map((column) => heading(column.key, column.label, column.title, column.higher)),
+  );
+  const body = rows.map((row) =>
+    el(
+      "tr",
+      {},
+      el("td", {}, place(row)),
+      named(row),
+      row.mean.length ? cell(row.mean, means) : el("td", {}, "partial"),
+      view.columns.map((column, k) => cell(row.scores[column.key] ?? [], scales[k])),
+    ),
+  );
+  const references = (view.references ?? []).map((row) =>
+    el(
+      "tr",
+      {},
+      el("td", {}, ""),
+      el(
+        "th",
+        { scope: "row" },
+        row.name,
+        el("span", { class: "badge", title: "carried by the zoo; not ranked" }, "reference"),
+      ),
+      el("td", {}, ""),
+      view.columns.map((column) => el("td", {}, number(row.scores[column.key][0]))),
+    ),
+  );
+  const table = el(
+    "table",
+    { class: "board" },
+    el("caption", { class: "unseen" }, view.title),
+    el("thead", {}, head),
+    el("tbody", {}, body),
+  );
   if (references.length) table.append(el("tbody", { class: "references" }, references));
-  return [rows, el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Scores on ${view.title}` }, table)];
+  return [
+    rows,
+    el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Scores on ${view.title}` }, table),
+  ];
 }
 
 function literatureTable(zoo) {
   const rows = DATA.zoos[zoo].literature.filter(([, task]) => state.task === "" || task === state.task);
   if (!rows.length) return null;
-  const lines = rows.map(([method, task, metric, value, source, url, where]) => el("tr", {},
-    el("th", { scope: "row" }, method), el("td", {}, task), el("td", {}, DATA.metrics[metric]?.label ?? metric), el("td", {}, String(value)),
-    el("td", {}, url ? el("a", { href: url, rel: "noopener noreferrer" }, source) : source, ", ", where)));
+  const lines = rows.map(([method, task, metric, value, source, url, where]) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, method),
+      el("td", {}, task),
+      el("td", {}, DATA.metrics[metric]?.label ?? metric),
+      el("td", {}, String(value)),
+      el("td", {}, url ? el("a", { href: url, rel: "noopener noreferrer" }, source) : source, ", ", where),
+    ),
+  );
   const head = ["method", "task", "metric", "value", "source"].map((name) => el("th", { scope: "col" }, name));
-  return el("details", { class: "literature", open: state.task !== "" },
-    el("summary", {}, `Reported in the literature on this kind of zoo (${rows.length} numbers): not re-scored, never ranked`),
-    el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", { class: "references" }, lines))));
+  return el(
+    "details",
+    { class: "literature", open: state.task !== "" },
+    el(
+      "summary",
+      {},
+      `Reported in the literature on this kind of zoo (${rows.length} numbers): not re-scored, never ranked`,
+    ),
+    el(
+      "div",
+      { class: "scroll" },
+      el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", { class: "references" }, lines)),
+    ),
+  );
 }
