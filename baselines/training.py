@@ -24,6 +24,7 @@ if not sys.stderr.isatty():
     logging.disable_progress_bar()
 
 DEVICES = ("auto", "cpu")
+PRECISIONS = ("auto", "float32", "bfloat16")
 _EVALUATION_BATCH = 1024
 # Columns by name, numpy arrays or tensors, of as many rows each.
 Rows = Mapping[str, Any]
@@ -42,7 +43,8 @@ class Plan:
             ``None`` for all epochs, and the last one's.
         schedule: name of a learning-rate schedule of ``transformers``.
         clip: largest norm of a gradient; 0 for no limit.
-        device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
+        device: "cpu", or "auto" for GPUs where there are any.
+        precision: "float32", "bfloat16" for products of matrices, or "auto" for that on GPUs that have it alone.
         checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
             goes on; removed when it is done.
     """
@@ -55,6 +57,7 @@ class Plan:
     schedule: str = "constant"
     clip: float = 1.0
     device: str = "auto"
+    precision: str = "auto"
     checkpoints: Path | None = None
 
 
@@ -117,7 +120,7 @@ def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
         label_names=["labels"],
         remove_unused_columns=False,
         use_cpu=not on_gpu,
-        bf16=on_gpu and torch.cuda.is_bf16_supported(),
+        bf16=plan.precision == "bfloat16" or (plan.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()),
         disable_tqdm=not sys.stderr.isatty(),
         report_to="none",
         seed=plan.seed,

@@ -16,7 +16,7 @@ from zoobench.predictor import Examples
 
 from ..matrices import in_batches
 from ..probe import LinearProbe
-from ..training import DEVICES, Plan, identity, train
+from ..training import DEVICES, PRECISIONS, Plan, identity, train
 from .model import LOSSES, HyperRepConfig, HyperRepModel
 
 # As the paper writes them (Table 2): architecture, tokens, compression token.
@@ -80,7 +80,8 @@ class HyperRepPredictor:
         schedule: of the learning rate: "constant", "cosine" or "linear".
         batch_size: networks per step.
         epochs: 0 for what fits the networks.
-        device: "cpu", or "auto" for GPUs where there are any; there with bfloat16.
+        device: "cpu", or "auto" for GPUs where there are any.
+        precision: "float32", "bfloat16" for products of matrices, or "auto" for that on GPUs that have it alone.
         checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
             goes on; "" for nowhere.
 
@@ -113,6 +114,7 @@ class HyperRepPredictor:
         batch_size: int = 500,
         epochs: int = 0,
         device: str = "auto",
+        precision: str = "auto",
         checkpoints: str = "",
     ) -> None:
         for what, name, options in (
@@ -121,6 +123,7 @@ class HyperRepPredictor:
             ("normalisation", normalise, NORMALISATIONS),
             ("schedule", schedule, ("constant", "cosine", "linear")),
             ("device", device, DEVICES),
+            ("precision", precision, PRECISIONS),
         ):
             if name not in options:
                 raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
@@ -145,6 +148,7 @@ class HyperRepPredictor:
         self.batch_size = batch_size
         self.epochs = epochs
         self.device = device
+        self.precision = precision
         self.checkpoints = checkpoints
 
     def config(self, layout: Layout, mean: np.ndarray | None = None, std: np.ndarray | None = None) -> HyperRepConfig:
@@ -193,6 +197,7 @@ class HyperRepPredictor:
             schedule=self.schedule,
             clip=0.0,
             device=self.device,
+            precision=self.precision,
             checkpoints=Path(self.checkpoints) / identity(self, examples) if self.checkpoints else None,
         )
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)

@@ -250,6 +250,18 @@ def test_the_same_seed_gives_the_same_predictions(population):
     assert not found[0].equals(found[2])
 
 
+def test_bfloat16_learns_as_float32_does_and_keeps_float32(population):
+    """The same views in the same order: after an epoch the losses are as near as 8 bits of a number are."""
+    train, validation, _ = population
+    made = [HyperRepPredictor(precision=p, **QUICK | {"epochs": 1, "dropout": 0.0}) for p in ("float32", "bfloat16")]
+    models = [one.learn(train, validation).eval() for one in made]
+    assert {parameter.dtype for parameter in models[1].parameters()} == {torch.float32}
+    with torch.inference_mode():
+        exact, short = (model(torch.from_numpy(validation.weights))["loss"].item() for model in models)
+    assert short != exact
+    assert short == pytest.approx(exact, rel=0.02)
+
+
 TRAINING = """
 import sys, numpy as np, pandas as pd
 from zoobench.layout import layout_of
@@ -281,6 +293,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_pat
         ("architecture 'att-n+c'", {"architecture": "att-n+c"}),
         ("normalisation 'layer'", {"normalise": "layer"}),
         ("schedule 'plateau'", {"schedule": "plateau"}),
+        ("precision 'half'", {"precision": "half"}),
     ],
 )
 def test_unknown_names_are_one_line(what, parameters):
