@@ -43,6 +43,17 @@ def test_statistics_are_mean_variance_and_percentiles_of_each_tensor(name, suffi
     np.testing.assert_allclose(found, statistics(weights, percentiles), rtol=1e-5, atol=1e-6)
 
 
+def test_statistics_of_diverged_networks_are_finite_where_their_squares_overflow():
+    weights = population(NAMES[0])[:4]
+    weights[1] *= 1e25
+    weights[2] *= 3e37 / np.abs(weights[2]).max()
+    weights[2] = np.abs(weights[2])
+    found = extract("stats", weights, layout(NAMES[0]))
+    expected = [statistics(weights[:, tensor.slice], [0, 25, 50, 75, 100]) for tensor in layout(NAMES[0]).tensors]
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, np.hstack(expected), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
     {"W": 4970, "W1": 160, "W2": 2320, "W3": 2320, "W4": 170, "stats": 56, "stats-global": 7, "stats-last": 14}.items()

@@ -106,10 +106,16 @@ def _statistics(
                     below = np.floor(position).astype(int)
                     low, high = (values[:, k].astype(np.float64) for k in (below, np.ceil(position).astype(int)))
                     columns[:, 2:] = low + (position - below) * (high - low)
-                    mean = values.mean(axis=1, keepdims=True)
-                    np.subtract(values, mean, out=values)
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        mean = values.mean(axis=1, keepdims=True)
+                        np.subtract(values, mean, out=values)
                     columns[:, :1] = mean
                     columns[:, 1] = np.einsum("ij,ij->i", values, values) / part.size
+                    # Squares of a diverged network's weights can be beyond single precision.
+                    huge = ~np.isfinite(columns[:, :2]).all(axis=1)
+                    if huge.any():
+                        exact = weights[rows, part.slice][huge].astype(np.float64)
+                        columns[huge, 0], columns[huge, 1] = exact.mean(axis=1), exact.var(axis=1)
 
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(fill, range(workers)))
