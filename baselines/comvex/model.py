@@ -23,6 +23,8 @@ from ..matrices import to_matrix
 
 ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
 _KERNEL = 3
+# Weights of diverged networks are cut here: squares of gradients stay within single precision.
+_LARGEST = 1e15
 INITS: Mapping[str, Callable[[torch.Tensor], object]] = {
     "default": lambda weight: None,
     "xavier": nn.init.xavier_uniform_,
@@ -136,6 +138,7 @@ class ComVeXModel(PreTrainedModel):
 
     def encode(self, weights: torch.Tensor) -> torch.Tensor:
         """The compact vectors: (batch, E * layers), one vector of E numbers per layer unless fully connected."""
+        weights = weights.clamp(-_LARGEST, _LARGEST)
         if isinstance(self.encoder, nn.ModuleList):
             return torch.cat([encoder(weights) for encoder in self.encoder], dim=1)
         encoded: torch.Tensor = self.encoder(weights)

@@ -114,6 +114,18 @@ def test_it_learns_numbers_and_classes_from_weights(population):
     assert predicted["accuracy"].between(0, 1).all()
 
 
+@pytest.mark.parametrize("architecture", ["fc", "fc-linear", "linear", "conv"])
+def test_diverged_networks_among_the_others_do_no_harm(splits, architecture):
+    """Finite weights of up to 1e37, as SGD leaves them before they overflow."""
+    train, validation, test = splits
+    train.weights[:3] *= np.array([[1e20], [1e30], [1e36]], np.float32)
+    test.weights[0] *= np.float32(1e36)
+    predictor = ComVeXPredictor(architecture, max_epochs=2, hidden_size=32, learning_rate=1e-3, device="cpu")
+    predicted = predictor.fit(train, validation).predict(test)
+    assert np.isfinite(predicted.to_numpy()).all()
+    assert all(torch.isfinite(parameter).all() for parameter in predictor.model_.parameters())
+
+
 def test_the_same_seed_gives_the_same_predictions(population):
     train, validation, test = (split.only(["accuracy"]) for split in population)
     found = []
