@@ -162,7 +162,9 @@ def learned(entry: Entry, zoo: Zoo) -> int | None:
         return None
     split = hub.load_split(zoo, "train")
     rows = np.random.RandomState(0).permutation(len(split.weights))[:_COUNTED_ON]
-    made = predictor.create(entry.baseline, {**entry.parameters, **({"max_epochs": "1"} if entry.random else {})})
+    made = predictor.create(
+        entry.baseline, {**entry.parameters, **({"max_epochs": "1"} if "max_epochs" in entry.parameters else {})}
+    )
     few = examples(split, learnable(split, None, fitted.uses_hyperparameters(made))).take(np.sort(rows))
     with tempfile.TemporaryDirectory() as temporary:
         made.fit(few, few).save(Path(temporary))  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from zoobench import metrics, tasks, zoos
 from zoobench.results import Score, TaskResult
 
 from .literature import reported
-from .ranking import Board, Overall, OverallRow, Place, Row, boards, overall
+from .ranking import Board, Overall, Place, Row, Standing, boards, overall
 from .score import Entry
 
 # Predictions are drawn with one byte each, over the range of the targets and this share of it on either side.
@@ -124,12 +124,7 @@ def _row(row: Row, frames: Mapping[str, tuple[float, float, list[float]]]) -> di
         "places": _places(row.places),
         "parameters": row.entry.submission.parameters_on(row.result.zoo),
         "scores": _scores(row.result.tasks),
-        "points": {
-            task: _bytes(points.predicted, *frames[task][:2])
-            for task, points in row.result.points.items()
-            # Partial submissions of other label files would have other networks.
-            if points.target == frames[task][2]
-        },
+        "points": {task: _bytes(points.predicted, *frames[task][:2]) for task, points in row.result.points.items()},
         "confusion": {
             name: task.confusion.model_dump() for name, task in row.result.tasks.items() if task.confusion is not None
         },
@@ -147,10 +142,10 @@ def _frames(board: Board) -> dict[str, tuple[float, float, list[float]]]:
     return frames
 
 
-def _overall(overall: Overall) -> dict[str, Any]:
+def _overall(ranked: Overall) -> dict[str, Any]:
     return {
-        "protocol": overall.protocol,
-        "zoos": list(overall.zoos),
+        "protocol": ranked.protocol,
+        "zoos": list(ranked.zoos),
         "entries": [
             {
                 "submission": row.entry.name,
@@ -158,7 +153,7 @@ def _overall(overall: Overall) -> dict[str, Any]:
                 "places": _places(row.places),
                 "means": {zoo: _mean(one) for zoo, one in row.by_zoo.items()},
             }
-            for row in overall.rows
+            for row in ranked.rows
         ],
     }
 
@@ -181,7 +176,7 @@ def _ends(*values: float | None) -> list[float | None]:
     return found
 
 
-def _mean(row: Row | OverallRow) -> list[float | None]:
+def _mean(row: Standing) -> list[float | None]:
     return _ends(row.mean, *(row.interval or ()))
 
 

@@ -39,18 +39,24 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A submission on a board; ``mean`` is ``None``, and it has no place, if a task is missing or undefined.
+class Standing:
+    """Where a submission stands; ``mean`` is ``None``, and it has no place, where something is missing or undefined.
 
     ``interval`` is that of the mean, at 95 %. ``places`` are by ranking, of ``RANKINGS``; those of the other track are
     missing.
     """
 
     entry: Entry
-    result: BoardResult
     mean: float | None
     interval: tuple[float, float] | None
     places: Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Row(Standing):
+    """A submission on a board, by the mean over tasks."""
+
+    result: BoardResult
 
 
 @dataclass(frozen=True)
@@ -65,14 +71,10 @@ class Board:
 
 
 @dataclass(frozen=True)
-class OverallRow:
-    """A submission over all zoos: its rows by zoo, and the mean of their means, ``None`` where a zoo is missing."""
+class OverallRow(Standing):
+    """A submission over all zoos, by the mean of the means of its rows."""
 
-    entry: Entry
     by_zoo: Mapping[str, Row]
-    mean: float | None
-    interval: tuple[float, float] | None
-    places: Mapping[str, Place]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def overall(listed: Sequence[Board]) -> list[Overall]:
         scored = {name: _over_zoos(by_zoo, tuple(of_zoo)) for name, by_zoo in rows.items()}
         ordered = _ordered(list(scored.values()))
         listed_rows = [
-            OverallRow(one.entry, rows[one.entry.name], one.mean, one.interval, place)
+            OverallRow(one.entry, one.mean, one.interval, place, rows[one.entry.name])
             for one, place in zip(ordered, _places(ordered), strict=True)
         ]
         found.append(Overall(protocol, tuple(of_zoo), tuple(listed_rows)))
@@ -160,7 +162,7 @@ def _board(group: list[tuple[Entry, BoardResult]]) -> Board:
     results = {entry.name: result for entry, result in group}
     ordered = _ordered([_over_tasks(entry, result, tasks) for entry, result in group])
     rows = tuple(
-        Row(one.entry, results[one.entry.name], one.mean, one.interval, place)
+        Row(one.entry, one.mean, one.interval, place, results[one.entry.name])
         for one, place in zip(ordered, _places(ordered), strict=True)
     )
     return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, rows)

@@ -55,31 +55,25 @@ function confusion(task, { classes, counts }) {
   );
 }
 
+// Predictions are kept for the first protocol, whose boards come first; others score some of the same networks.
 function predictions(name, zoo) {
-  return boardsOf(zoo).flatMap((board) => {
-    if (!board.entries.some((one) => one.submission === name)) return [];
-    // Predictions are kept for one protocol; others score some of the same networks.
-    const drawn =
-      DATA.boards.find(
-        (other) =>
-          other.zoo === zoo && Object.keys(other.points).length && other.entries.some((one) => one.submission === name),
-      ) ?? board;
-    const points = drawn.entries.find((one) => one.submission === name);
-    return [
-      el("h3", {}, `Predictions on ${zoo}`),
-      el(
-        "p",
-        {},
-        `Of up to 150 networks of the test split, the same for all submissions (protocol ${drawn.protocol}, first seed); outside the frame they lie on its edge.`,
-      ),
-      el(
-        "div",
-        { class: "plots" },
-        Object.keys(points.points).map((task) => truth(task, drawn, points)),
-        Object.entries(points.confusion).map(([task, matrix]) => confusion(task, matrix)),
-      ),
-    ];
-  });
+  const has = (board) => board.entries.find((one) => one.submission === name);
+  const board = DATA.boards.find((one) => one.zoo === zoo && has(one));
+  const entry = has(board);
+  return [
+    el("h3", {}, `Predictions on ${zoo}`),
+    el(
+      "p",
+      {},
+      `Of up to 150 networks of the test split, the same for all submissions (protocol ${board.protocol}, first seed); outside the frame they lie on its edge.`,
+    ),
+    el(
+      "div",
+      { class: "plots" },
+      Object.keys(entry.points).map((task) => truth(task, board, entry)),
+      Object.entries(entry.confusion).map(([task, matrix]) => confusion(task, matrix)),
+    ),
+  ];
 }
 
 function transfers(name) {
@@ -118,15 +112,10 @@ function showPanel() {
   const zoos = ZOOS.filter((zoo) =>
     DATA.boards.some((board) => board.zoo === zoo && board.entries.some((entry) => entry.submission === name)),
   );
-  const chosen = zoos.includes(state.zoo) ? state.zoo : zoos.includes(panel.dataset.zoo) ? panel.dataset.zoo : zoos[0];
+  const chosen = zoos.includes(state.zoo) ? state.zoo : zoos[0];
   const pick = el(
     "select",
-    {
-      change: (event) => {
-        panel.dataset.zoo = event.target.value;
-        showPanelAt(event.target.value);
-      },
-    },
+    { change: (event) => showPanelAt(event.target.value) },
     zoos.map((zoo) => el("option", { value: zoo, selected: zoo === chosen }, zoo)),
   );
   const place = el("div", { id: "panel-predictions" });

@@ -78,7 +78,7 @@ function boardView(board) {
         .map(([name, metric]) => ({
           key: name,
           label: metric.label,
-          title: metric.higher ? "higher is better" : `lower is better`,
+          title: metric.higher ? "higher is better" : "lower is better",
           higher: metric.higher,
           of: (scores) => scores[one]?.[name],
         }))

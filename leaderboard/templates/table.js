@@ -24,20 +24,18 @@ function cell(score, ends) {
 // A long name may be broken after "/" and "_".
 const breakable = (label) => label.split(/(?<=[/_])/).flatMap((part, k) => (k ? [el("wbr"), part] : [part]));
 
-const order = (row) => row.places[state.track]?.[0] ?? null;
-
 function key(row, column) {
-  if (column === "rank") return order(row);
+  if (column === "rank") return row.places[state.track]?.[0] ?? null;
   if (column === "name") return row.name;
   return (column === "mean" ? row.mean : row.scores[column])?.[0] ?? null;
 }
 
-function sorted(rows, view) {
-  const [, column, direction] = state.sort.match(/^(.+)\.(asc|desc)$/) ?? [
-    null,
-    "mean",
-    view.mean.higher ? "desc" : "asc",
-  ];
+// By which column, "asc" or "desc"; by the mean, best first, where nothing is chosen.
+function sorting(view) {
+  return state.sort.match(/^(.+)\.(asc|desc)$/)?.slice(1) ?? ["mean", view.mean.higher ? "desc" : "asc"];
+}
+
+function sorted(rows, [column, direction]) {
   const sign = direction === "asc" ? 1 : -1;
   return [...rows].sort((one, other) => {
     const a = key(one, column),
@@ -47,15 +45,14 @@ function sorted(rows, view) {
   });
 }
 
-function heading(column, label, title, higher) {
+function heading([sortedBy, direction], column, label, title, higher) {
   const best = higher ? "desc" : "asc";
-  const now = state.sort.startsWith(`${column}.`) ? state.sort.slice(column.length + 1) : null;
+  const now = sortedBy === column ? direction : null;
   const words = { asc: "ascending", desc: "descending" };
   const next = now === best ? { asc: "desc", desc: "asc" }[best] : best;
-  const sort = (event) => {
+  const sort = () => {
     change({ sort: `${column}.${next}` });
     document.querySelector(`thead button[data-column="${CSS.escape(column)}"]`)?.focus();
-    event.preventDefault();
   };
   return el(
     "th",
@@ -98,21 +95,23 @@ function ends(column, rows) {
 }
 
 function boardTable(view) {
-  const rows = sorted(view.rows.filter(matches), view);
+  const by = sorting(view);
+  const rows = sorted(view.rows.filter(matches), by);
   const scales = view.columns.map((column) => ends(column.key, rows)),
     means = ends("mean", rows);
   const head = el(
     "tr",
     {},
-    heading("rank", "#", "rank by the mean, in this track", false),
-    heading("name", "submission", null, false),
+    heading(by, "rank", "#", "rank by the mean, in this track", false),
+    heading(by, "name", "submission", null, false),
     heading(
+      by,
       "mean",
       view.mean.label,
       "mean over everything in this table's zoo; main metric of each task",
       view.mean.higher,
     ),
-    view.columns.map((column) => heading(column.key, column.label, column.title, column.higher)),
+    view.columns.map((column) => heading(by, column.key, column.label, column.title, column.higher)),
   );
   const body = rows.map((row) =>
     el(

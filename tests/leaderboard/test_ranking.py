@@ -141,3 +141,11 @@ def test_the_terminal_shows_the_ranking(zoobench, board):
     outcome = zoobench("leaderboard", "show", "--dir", board)
     assert outcome.code == 0
     assert "linear-stats" in outcome.out
+
+
+def test_a_track_is_shown_alone(zoobench, board):
+    zoobench("leaderboard", "score", "--dir", board)
+    assert "linear-w" in zoobench("leaderboard", "show", "--dir", board, "--track", "standard").out
+    assert "linear-w" not in zoobench("leaderboard", "show", "--dir", board, "--track", "open").out
+    outcome = zoobench("leaderboard", "show", "--dir", board, "--track", "opne")
+    assert (outcome.code, outcome.err) == (2, "error: unknown track 'opne'; did you mean 'open'?\n")
