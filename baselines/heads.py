@@ -24,6 +24,8 @@ class Head:
         high: what an output of 1 means.
         bounded: the output goes through a sigmoid, so that predictions lie between ``low`` and ``high``.
         classes: of a classification task: outputs are their logits.
+        reach: smallest and largest value to predict where there is no bound: the train targets', so that the weights of
+            one diverged network do not decide the error of a whole split.
     """
 
     task: str
@@ -31,10 +33,12 @@ class Head:
     high: float = 1.0
     bounded: bool = False
     classes: tuple[str, ...] = ()
+    reach: tuple[float, float] | None = None
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Head:
-        return cls(**{**entry, "classes": tuple(entry["classes"])})
+        reach = tuple(entry["reach"]) if entry.get("reach") else None
+        return cls(**{**entry, "classes": tuple(entry["classes"]), "reach": reach})
 
     @property
     def outputs(self) -> int:
@@ -58,7 +62,8 @@ class Head:
             names: np.ndarray = np.array(self.classes, dtype=object)[output.argmax(dim=1).numpy()]
             return names
         values: np.ndarray = (output.sigmoid() if self.bounded else output)[:, 0].double().numpy()
-        return values * (self.high - self.low) + self.low
+        values = values * (self.high - self.low) + self.low
+        return values if self.reach is None else values.clip(*self.reach)
 
 
 def heads_of(train: Examples) -> list[Head]:
@@ -72,7 +77,7 @@ def heads_of(train: Examples) -> list[Head]:
             heads.append(Head(task, *train.bounds[task], bounded=True))
         else:
             mean, std = float(target.mean()), float(target.std()) or 1.0
-            heads.append(Head(task, mean, mean + std))
+            heads.append(Head(task, mean, mean + std, reach=(float(target.min()), float(target.max()))))
     return heads
 
 

@@ -5,6 +5,9 @@
 MSE, for targets in [0, 1]; other targets keep the identity link. The paper trains it with SGD or Adam; here L-BFGS
 minimises the same objective over the whole training split. Classes have a linear layer with a softmax that minimises
 the cross-entropy (Schürholt 2021, sec. 4.2), again by L-BFGS, with an L2 strength chosen by accuracy.
+
+Outputs of the identity link are cut to the range of the train targets, also where the strength is chosen. The papers do
+not say so; without it the weights of one diverged network, of 1e20 and more, decide the error of a whole split.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class LinearProbe:
         coefficients_: task -> weight vector (D,) on the standardised representation.
         intercepts_: task -> intercept.
         alphas_: task -> chosen regularisation strength.
+        ranges_: task of the identity link -> smallest and largest train target, where predictions end.
         classifiers_: task -> fitted ``LogisticRegression``.
     """
 
@@ -62,20 +66,22 @@ class LinearProbe:
         self.coefficients_: dict[str, np.ndarray] = {}
         self.intercepts_: dict[str, float] = {}
         self.alphas_: dict[str, float] = {}
-        self.logit_tasks_ = [task for task in train.targets if self.link == "logit" and task in train.bounds]
+        self.ranges_: dict[str, tuple[float, float]] = {}
         ridge = _RidgePath(x)
         for task in (name for name in train.targets.columns if name not in train.classes):
             y = train.targets[task].to_numpy()
             judge = validation.targets[task].to_numpy()
             candidates = []
-            if task in self.logit_tasks_:
+            if self.link == "logit" and task in train.bounds:
                 for alpha in _LOGIT_ALPHAS:
                     w, b = _fit_logit(x, y, alpha)
                     candidates.append((r2_score(judge, expit(x_validation @ w + b)), alpha, w, b))
             else:
+                self.ranges_[task] = float(y.min()), float(y.max())
                 for alpha in _RIDGE_ALPHAS:
                     w, b = ridge.solve(y, alpha)
-                    candidates.append((r2_score(judge, x_validation @ w + b), alpha, w, b))
+                    predicted = (x_validation @ w + b).clip(*self.ranges_[task])
+                    candidates.append((r2_score(judge, predicted), alpha, w, b))
             _, self.alphas_[task], self.coefficients_[task], self.intercepts_[task] = max(
                 candidates, key=lambda c: c[0]
             )
@@ -85,7 +91,9 @@ class LinearProbe:
         """Predict every fitted task from a representation (rows, D): (rows, tasks)."""
         x = self._scaled(z)
         linear = {task: x @ w + self.intercepts_[task] for task, w in self.coefficients_.items()}
-        numbers = {task: expit(z) if task in self.logit_tasks_ else z for task, z in linear.items()}
+        numbers = {
+            task: z.clip(*self.ranges_[task]) if task in self.ranges_ else expit(z) for task, z in linear.items()
+        }
         return pd.DataFrame(numbers | {task: model.predict(x) for task, model in self.classifiers_.items()})
 
     def save(self, folder: Path) -> None:
@@ -97,7 +105,7 @@ class LinearProbe:
             arrays |= {f"{task}.weight": model.coef_, f"{task}.bias": model.intercept_}
         about = {
             "alphas": self.alphas_,
-            "logit_tasks": self.logit_tasks_,
+            "ranges": self.ranges_,
             "classes": {task: model.classes_.tolist() for task, model in self.classifiers_.items()},
         }
         save_arrays(folder, arrays, about)
@@ -107,7 +115,7 @@ class LinearProbe:
         arrays, about = load_arrays(folder)
         self.scaler_ = scaler_of(arrays)
         self.alphas_ = about["alphas"]
-        self.logit_tasks_ = about["logit_tasks"]
+        self.ranges_ = {task: (low, high) for task, (low, high) in about["ranges"].items()}
         self.coefficients_ = {task: arrays[f"{task}.weight"] for task in self.alphas_}
         self.intercepts_ = {task: float(arrays[f"{task}.bias"][0]) for task in self.alphas_}
         self.classifiers_ = {}

@@ -1,11 +1,11 @@
 """Tables of Schürholt 2021 on our zoos beside the paper's, and pictures of hyper-representations.
 
-    python benchmarks/reproduce_hyperrep.py [--tables 1,2,3,4,5,6,7] [--size cpu] [--scale lite]
+    python benchmarks/reproduce_hyperrep.py [--tables 1,2,3,4,5,6,7,sizes] [--size cpu] [--scale lite]
 
 The Tetris zoos are taken at ``--tetris`` (full), the others at ``--scale``. ``--size`` says how long and how wide is
 trained (``SIZES``). Models, predictions and numbers stay in ``--work`` (build/hyperrep), and what is there is not
-computed again. Tables go into docs/reproduction/hyperrep.md, between its two marks; pictures into
-docs/reproduction/hyperrep/.
+computed again; with ``--untrained``, models of the ablations that are not there are left out. Tables go into
+docs/reproduction/hyperrep.md, between its two marks; pictures into docs/reproduction/hyperrep/.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from reproduction import DOCUMENTS, Work, about, built, difference, scores, table, write
 from schurholt_tables import (
     ARCHITECTURES,
@@ -26,6 +27,8 @@ from schurholt_tables import (
     TETRIS_TASKS,
     TRANSFER,
 )
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 
 from zoobench import embeddings, hub
 from zoobench.fitted import predict
@@ -37,24 +40,23 @@ from zoobench.tasks import get
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder, vectors
 from zoobench_baselines.hyperrep import reconstruction_r2
+from zoobench_baselines.hyperrep.augment import Augmentation
+from zoobench_leaderboard.baselines import BY_NAME as BY_ENTRY
 from zoobench_leaderboard.literature import SCHURHOLT, reported
 
 TITLE = "Hyper-representations: Schürholt et al. 2021 on our zoos"
 # What all tables share but where they say otherwise: one model for all of them.
 REFERENCE = {"loss": "ecd", "architecture": "att-n+t", "seed": "0"}
-_CPU = {"schedule": "cosine", "precision": "bfloat16"}
 _SMOKE = {"width": "16", "heads": "1", "blocks": "1", "epochs": "1", "latent": "16", "feed_forward": "16"}
-# Parameters of ``zoobench run hyperrep`` by repo: what two CPU cores train in about an hour, and the authors' own.
-SIZES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "cpu": {
-        "tetris-zoo": _CPU | {"width": "128", "heads": "1", "epochs": "60", "learning_rate": "1e-3"},
-        "mnist-zoo": _CPU | {"width": "256", "heads": "4", "epochs": "30", "learning_rate": "5e-4"},
-        "small-cnn-zoo": _CPU | {"width": "256", "heads": "4", "epochs": "20", "learning_rate": "5e-4"},
-    },
-    "paper": {"tetris-zoo": {}, "mnist-zoo": {}, "small-cnn-zoo": {}},
-    # To see whether everything runs; its numbers mean nothing.
-    "smoke": {"tetris-zoo": _SMOKE, "mnist-zoo": _SMOKE, "small-cnn-zoo": _SMOKE},
+# Further parameters of ``zoobench run hyperrep``: of the leaderboard's entry, the authors' own, or, to see whether
+# everything runs, ones whose numbers mean nothing.
+SIZES: Mapping[str, Callable[[Zoo], Mapping[str, str]]] = {
+    "cpu": BY_ENTRY["hyperrep"].parameters_on,
+    "paper": lambda zoo: {},
+    "smoke": lambda zoo: _SMOKE,
 }
+# Of z on the Tetris zoos; the first is the reference's.
+LATENT_SIZES = (50, 80)
 # Name, baseline and parameters of what is compared.
 Entry = tuple[str, str, Mapping[str, str]]
 W: Entry = ("W", "linear", {"features": "W"})
@@ -70,15 +72,18 @@ REDUCTIONS: tuple[Entry, ...] = (
 class Experiments:
     """Entries that are computed once, by name, on zoos."""
 
-    def __init__(self, work: Work, size: str) -> None:
+    def __init__(self, work: Work, size: str, train: bool = True) -> None:
         self.work = work
         self.size = size
+        self.train = train
 
     def learned(self, zoo: Zoo, parameters: Mapping[str, str], on: Sequence[Zoo] = ()) -> Path:
         """Predictions by a hyper-representation; the model lies beside them in a folder of the same name."""
-        whole = {**REFERENCE, **SIZES[self.size][zoo.spec.repo], **parameters}
+        whole = {**REFERENCE, **SIZES[self.size](zoo), **parameters}
         name = "-".join(["hyperrep", zoo.repo, zoo.spec.config, *(f"{k}={v}" for k, v in sorted(whole.items()))])
         checkpoints = {"checkpoints": str(self.work.folder / "checkpoints")}
+        if not self.train:
+            return self.work.folder / f"{name}.parquet"
         path = self.work.entry(
             name, lambda out: run("hyperrep", zoo, whole | checkpoints, out, keep=out.with_suffix(""))
         )
@@ -90,8 +95,10 @@ class Experiments:
         name = f"{label}-{zoo.repo}-{zoo.spec.config}{'-on-all' if on else ''}"
         return self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on))
 
-    def reconstruction(self, zoo: Zoo, path: Path, split: str = "test") -> float:
+    def reconstruction(self, zoo: Zoo, path: Path, split: str = "test") -> str:
         """R² of the reconstruction of a split's networks."""
+        if not path.exists():
+            return "–"
         store = self.work.folder / "reconstruction.json"
         found: dict[str, float] = json.loads(store.read_text()) if store.exists() else {}
         key = f"{path.stem} {split}"
@@ -99,11 +106,12 @@ class Experiments:
             model = load_encoder(path.with_suffix(""))
             found[key] = reconstruction_r2(model, hub.load_split(zoo, split).weights)
             write_atomically(store, (json.dumps(found, indent=1) + "\n").encode())
-        return found[key]
+        return f"{found[key]:.3f}"
 
 
 def value(path: Path, task: str) -> str:
-    return str(scores(path, task, "all")[get(task).main_metric])
+    """A task's main score, of a predictions file that may be missing."""
+    return "–" if not path.exists() else str(scores(path, task, "all")[get(task).main_metric])
 
 
 def ablation(
@@ -113,7 +121,7 @@ def ablation(
     rows = []
     for name, numbers in paper.items():
         path = experiments.learned(zoo, {parameter: name})
-        rebuilt = "–" if name == "ec" else f"{experiments.reconstruction(zoo, path):.3f}"
+        rebuilt = "–" if name == "ec" else experiments.reconstruction(zoo, path)
         ours = [rebuilt, *(value(path, task) for task in TETRIS_TASKS)]
         theirs = ["–" if number is None else f"{number / 100:.3f}" for number in numbers]
         rows.append([f"`{name}`", *(f"{a} ({b})" for a, b in zip(ours, theirs, strict=True))])
@@ -147,7 +155,7 @@ def table_3(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo])
             same = {"permute": "1", "erase": "0.5", "noise": "0.0"}
             changed = {name: text for name, text in parameters.items() if text != same[name]}
             path = experiments.learned(tetris[0], {"loss": loss, **changed})
-            texts.append(f"{experiments.reconstruction(tetris[0], path):.3f} ({number / 100:.3f})")
+            texts.append(f"{experiments.reconstruction(tetris[0], path)} ({number / 100:.3f})")
         rows.append([f"`{loss}`", *texts])
     head = ["loss", *(letters or "none" for letters in AUGMENTATIONS)]
     title = f"**Table 3**, test reconstruction R² by augmentations on `{tetris[0].id}`"
@@ -186,7 +194,7 @@ def table_4(experiments: Experiments, mnist: Sequence[Zoo], **_: Sequence[Zoo]) 
         path = experiments.learned(zoo, {"loss": "ecd"})
         theirs = MNIST_RECONSTRUCTION[zoo.spec.config]
         ours = [experiments.reconstruction(zoo, path, split) for split in ("train", "test")]
-        rows.append([f"`{zoo.id}`", *(f"{a:.3f} ({b / 100:.3f})" for a, b in zip(ours, theirs, strict=True))])
+        rows.append([f"`{zoo.id}`", *(f"{a} ({b / 100:.3f})" for a, b in zip(ours, theirs, strict=True))])
     top = table(["zoo", "reconstruction, train (paper: Ec+D)", "test"], rows)
     return "\n\n".join(["**Table 4**, generating factors of the MNIST zoos.", top, *parts])
 
@@ -220,6 +228,26 @@ def table_7(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) 
     return "\n\n".join(parts)
 
 
+def table_of_sizes(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    """What L numbers can hold of a network: ED and, as a linear measure, principal components."""
+    zoo = tetris[0]
+    train, test = (hub.load_split(zoo, split) for split in ("train", "test"))
+    permuted = Augmentation(train.layout, permute=True, erase=0.0, noise=0.0)
+    drawn = permuted(torch.tensor(train.weights), torch.Generator().manual_seed(0)).numpy()
+    rows = []
+    for size in LATENT_SIZES:
+        components = PCA(size).fit(drawn)
+        rebuilt = components.inverse_transform(components.transform(test.weights))
+        linear = r2_score(test.weights, rebuilt, multioutput="variance_weighted")
+        of_size = {} if size == LATENT_SIZES[0] else {"latent": str(size)}
+        path = experiments.learned(zoo, {"loss": "ed", **of_size})
+        rows.append([str(size), f"{linear:.3f}", experiments.reconstruction(zoo, path), value(path, "accuracy")])
+    head = ["L", "PCA of permuted networks", "`ed`", "`ed`, accuracy"]
+    return (
+        f"**Sizes of z**, test reconstruction R² on `{zoo.id}` ({len(test.weights[0])} weights).\n\n{table(head, rows)}"
+    )
+
+
 TABLES: Mapping[str, Callable[..., str]] = {
     "1": table_1,
     "2": table_2,
@@ -228,6 +256,7 @@ TABLES: Mapping[str, Callable[..., str]] = {
     "5": table_5,
     "6": table_6,
     "7": table_7,
+    "sizes": table_of_sizes,
 }
 
 
@@ -237,17 +266,19 @@ def main() -> None:
     options.add_argument("--size", default="cpu", choices=SIZES)
     options.add_argument("--tetris", default="full", help="scale of the Tetris zoos")
     options.add_argument("--scale", default="lite", help="scale of the other zoos")
+    options.add_argument("--untrained", action="store_true", help="leave out what would have to be trained")
     options.add_argument("--work", type=Path, default=Path("build") / "hyperrep")
     arguments = options.parse_args()
-    experiments = Experiments(Work(arguments.work), arguments.size)
+    experiments = Experiments(Work(arguments.work), arguments.size, not arguments.untrained)
     zoos = {
         "tetris": built("tetris-zoo", ("seed", "hyp"), arguments.tetris, ""),
         "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, ""),
         "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, ""),
     }
-    parts = [TABLES[number](experiments, **zoos) for number in arguments.tables.split(",")]
+    wanted = arguments.tables.split(",")
+    parts = [TABLES[number](experiments, **zoos) for number in wanted]
     folder = DOCUMENTS / "hyperrep"
-    for zoo in zoos["tetris"] if "5" in arguments.tables else ():
+    for zoo in zoos["tetris"] if "5" in wanted else ():
         networks = hub.load_split(zoo, "test")
         z = vectors(
             load_encoder(experiments.learned(zoo, {"loss": "ecd"}).with_suffix("")), networks.layout, networks.weights

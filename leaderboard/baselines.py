@@ -23,6 +23,8 @@ from .description import FILE_NAME, Description, read_description
 
 SEEDS = (0, 1, 2)
 _COUNTED_ON = 512
+# Parameters that say how long is trained.
+_EPOCHS = ("max_epochs", "epochs")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Entry:
         baseline: entry-point name.
         method: what it is called.
         parameters: of the baseline; all others are at their defaults.
+        by_repo: further ones by repo; other repos' zoos are left out then.
         random: its predictions depend on a seed; then they are submitted for each of ``SEEDS``.
         most_weights: networks above this size are left out.
         transfers: repos on whose zoos it predicts the other zoos, too.
@@ -44,21 +47,25 @@ class Entry:
     baseline: str
     method: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    by_repo: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     random: bool = False
     most_weights: int | None = None
     transfers: tuple[str, ...] = ()
     paper: str = ""
 
     def covers(self, zoo: Zoo) -> bool:
+        if self.by_repo and zoo.spec.repo not in self.by_repo:
+            return False
         return self.most_weights is None or layout_of(zoo.spec.network).size <= self.most_weights
 
-    @property
-    def options(self) -> str:
-        return "".join(f" --param {name}={value}" for name, value in self.parameters.items())
+    def parameters_on(self, zoo: Zoo) -> dict[str, str]:
+        return {**self.parameters, **self.by_repo.get(zoo.spec.repo, {})}
 
     def description(self, counts: Mapping[str, int]) -> Description:
         """What is said of it; ``counts`` are the numbers that it learned, by zoo."""
         seeds = " --seed 0 (and so on)" if self.random else ""
+        same = "fixed parameters, the same for every zoo" if not self.by_repo else "parameters that are fixed by repo"
+        further = "".join(f" On {repo}{_options(parameters)}." for repo, parameters in self.by_repo.items())
         sizes = f" Networks of up to {self.most_weights:,} weights." if self.most_weights else ""
         away = (
             f" On {', '.join(self.transfers)}, trained on each zoo and tested on all (--on)." if self.transfers else ""
@@ -66,15 +73,19 @@ class Entry:
         return Description(
             method=self.method,
             authors=["zoobench"],
-            description=f"The {self.baseline!r} baseline with fixed parameters, the same for every zoo.{sizes}{away}",
+            description=f"The {self.baseline!r} baseline with {same}.{sizes}{away}{further}",
             parameters=dict(counts) or None,
             paper=self.paper,
             code=f"baselines/{self.baseline}",
             training_data="same-zoo",
             validation_labels="selection",
             seeds=list(SEEDS) if self.random else [],
-            command=f"zoobench run {self.baseline} --zoo ZOO{self.options}{seeds} --out ZOO.parquet",
+            command=f"zoobench run {self.baseline} --zoo ZOO{_options(self.parameters)}{seeds} --out ZOO.parquet",
         )
+
+
+def _options(parameters: Mapping[str, str]) -> str:
+    return "".join(f" --param {name}={value}" for name, value in parameters.items())
 
 
 _UNTERTHINER = "https://arxiv.org/abs/2002.11448"
@@ -83,6 +94,16 @@ _SCHURHOLT = "https://arxiv.org/abs/2110.15288"
 # Large batches: zoos of 100,000 and more rows are trained on, too.
 _DNN = {"units": "128", "batch_size": "1024", "learning_rate": "2e-3", "max_epochs": "20", "patience": "4"}
 _COMVEX = {"batch_size": "512", "learning_rate": "1e-3", "max_epochs": "30", "patience": "5"}
+# What two CPU cores train in a quarter of an hour or two on each zoo; the paper trains for up to 2,500 epochs at 1e-4.
+_HYPERREP = {
+    "loss": "ecd",
+    "beta": "0.1",
+    "dropout": "0.0",
+    "batch_size": "100",
+    "learning_rate": "1e-3",
+    "schedule": "cosine",
+    "precision": "bfloat16",
+}
 # Collections of the same networks on other images.
 _TRANSFERS = ("small-cnn-zoo",)
 
@@ -117,6 +138,21 @@ ENTRIES = (
     ),
     Entry("comvex-linear", "comvex", "ComVeX-Linear", {"architecture": "linear"} | _COMVEX, random=True, paper=_LIU),
     Entry("comvex-conv", "comvex", "ComVeX-Conv", {"architecture": "conv"} | _COMVEX, random=True, paper=_LIU),
+    Entry(
+        "hyperrep",
+        "hyperrep",
+        "Hyper-representation (EcD)",
+        _HYPERREP,
+        by_repo={
+            "tetris-zoo": {"width": "128", "heads": "1", "steps": "8000"},
+            "mnist-zoo": {"width": "128", "heads": "4", "steps": "1000"},
+            "small-cnn-zoo": {"width": "128", "heads": "4", "steps": "1000"},
+        },
+        random=True,
+        paper=_SCHURHOLT,
+    ),
+    Entry("pca", "pca", "Ridge on principal components", most_weights=10_000, paper=_SCHURHOLT),
+    Entry("umap", "umap", "Ridge on UMAP", by_repo={"tetris-zoo": {}}, random=True, paper=_SCHURHOLT),
 )
 BY_NAME = {entry.name: entry for entry in ENTRIES}
 
@@ -162,9 +198,8 @@ def learned(entry: Entry, zoo: Zoo) -> int | None:
         return None
     split = hub.load_split(zoo, "train")
     rows = np.random.RandomState(0).permutation(len(split.weights))[:_COUNTED_ON]
-    made = predictor.create(
-        entry.baseline, {**entry.parameters, **({"max_epochs": "1"} if "max_epochs" in entry.parameters else {})}
-    )
+    parameters = entry.parameters_on(zoo)
+    made = predictor.create(entry.baseline, parameters | {name: "1" for name in _EPOCHS if name in parameters})
     few = examples(split, learnable(split, None, fitted.uses_hyperparameters(made))).take(np.sort(rows))
     with tempfile.TemporaryDirectory() as temporary:
         made.fit(few, few).save(Path(temporary))  # type: ignore[attr-defined]
@@ -184,13 +219,15 @@ def _families(entry: Entry, zoos: Sequence[Zoo]) -> list[list[Zoo]]:
 
 
 def _predict(entry: Entry, family: Sequence[Zoo], seed: int | None, paths: Mapping[str, Path]) -> None:
-    parameters = {**entry.parameters, **({} if seed is None else {"seed": str(seed)})}
+    drawn = {} if seed is None else {"seed": str(seed)}
     if len(family) == 1:
-        run(entry.baseline, family[0], parameters, paths[family[0].id])
+        run(entry.baseline, family[0], entry.parameters_on(family[0]) | drawn, paths[family[0].id])
         return
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "predictions.parquet"
-        whole = pd.concat([run(entry.baseline, origin, parameters, out, on=family) for origin in family])
+        whole = pd.concat(
+            [run(entry.baseline, origin, entry.parameters_on(origin) | drawn, out, on=family) for origin in family]
+        )
     for zoo, part in whole.groupby("zoo"):
         paths[str(zoo)].parent.mkdir(parents=True, exist_ok=True)
         write_predictions(part, paths[str(zoo)])

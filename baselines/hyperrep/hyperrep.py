@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +76,14 @@ class HyperRepPredictor:
         erase: probability that a view has a block erased.
         noise: standard deviation of the noise on views.
         normalise: "none", or "tensor" for mean 0 and variance 1 of each tensor over the train networks.
+        limit: weights are cut at this many times the largest of the median train network, on both sides of 0, which
+            only diverged networks reach; 0 for nowhere.
         learning_rate: of Adam.
         weight_decay: L2 coefficient.
         schedule: of the learning rate: "constant", "cosine" or "linear".
         batch_size: networks per step.
         epochs: 0 for what fits the networks.
+        steps: where it is not 0, as many epochs as have this many steps.
         device: "cpu", or "auto" for GPUs where there are any.
         precision: "float32", "bfloat16" for products of matrices, or "auto" for that on GPUs that have it alone.
         checkpoints: a folder where a training that was killed leaves its last epoch, and from where the same training
@@ -108,11 +112,13 @@ class HyperRepPredictor:
         erase: float = 0.5,
         noise: float = 0.0,
         normalise: str = "none",
+        limit: float = 10.0,
         learning_rate: float = 1e-4,
         weight_decay: float = 1e-9,
         schedule: str = "constant",
         batch_size: int = 500,
         epochs: int = 0,
+        steps: int = 0,
         device: str = "auto",
         precision: str = "auto",
         checkpoints: str = "",
@@ -142,16 +148,20 @@ class HyperRepPredictor:
         self.erase = erase
         self.noise = noise
         self.normalise = normalise
+        self.limit = limit
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.batch_size = batch_size
         self.epochs = epochs
+        self.steps = steps
         self.device = device
         self.precision = precision
         self.checkpoints = checkpoints
 
-    def config(self, layout: Layout, mean: np.ndarray | None = None, std: np.ndarray | None = None) -> HyperRepConfig:
+    def config(
+        self, layout: Layout, mean: np.ndarray | None = None, std: np.ndarray | None = None, limit: float = 0.0
+    ) -> HyperRepConfig:
         """The configuration of the model for networks of a layout; ``mean`` and ``std`` are of its tensors."""
         size = size_of(layout)
         architecture, tokens, compression = ARCHITECTURES[self.architecture]
@@ -175,6 +185,7 @@ class HyperRepPredictor:
             noise=self.noise,
             mean=() if mean is None else mean.tolist(),
             std=() if std is None else std.tolist(),
+            limit=limit,
         )
 
     def fit(self, train: Examples, validation: Examples) -> HyperRepPredictor:
@@ -187,11 +198,12 @@ class HyperRepPredictor:
     def learn(self, examples: Examples, validation: Examples) -> HyperRepModel:
         """Learn the representation alone; no target is looked at."""
         set_seed(self.seed)
-        statistics = _statistics(examples) if self.normalise == "tensor" else (None, None)
-        model = HyperRepModel(self.config(examples.layout, *statistics))
+        limit = self.limit * float(np.median(np.abs(examples.weights).max(axis=1)))
+        mean, std = _statistics(examples, limit) if self.normalise == "tensor" else (None, None)
+        model = HyperRepModel(self.config(examples.layout, mean, std, limit))
         plan = Plan(
             torch.optim.Adam(model.parameters(), self.learning_rate, weight_decay=self.weight_decay),
-            self.epochs or size_of(examples.layout).epochs,
+            self._epochs_of(examples),
             self.batch_size,
             self.seed,
             schedule=self.schedule,
@@ -203,6 +215,11 @@ class HyperRepPredictor:
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
         self.model_ = model
         return model
+
+    def _epochs_of(self, examples: Examples) -> int:
+        if self.steps:
+            return math.ceil(self.steps / math.ceil(len(examples.weights) / self.batch_size))
+        return self.epochs or size_of(examples.layout).epochs
 
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
@@ -220,12 +237,17 @@ class HyperRepPredictor:
         return self
 
 
-def _statistics(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each tensor over all networks: (tensors,) each."""
-    parts = [examples.weights[:, tensor.slice] for tensor in examples.layout.tensors]
+def _statistics(examples: Examples, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each tensor over all networks, cut to a limit: (tensors,) each."""
+    weights = _within(examples.weights, limit)
+    parts = [weights[:, tensor.slice] for tensor in examples.layout.tensors]
     mean = np.array([part.mean(dtype=np.float64) for part in parts])
     std = np.array([part.std(dtype=np.float64) for part in parts])
     return mean, np.where(std > 0, std, 1.0)
+
+
+def _within(weights: np.ndarray, limit: float) -> np.ndarray:
+    return weights.clip(-limit, limit) if limit else weights
 
 
 def represent(model: HyperRepModel, weights: np.ndarray) -> np.ndarray:
@@ -234,7 +256,8 @@ def represent(model: HyperRepModel, weights: np.ndarray) -> np.ndarray:
 
 
 def reconstruction_r2(model: HyperRepModel, weights: np.ndarray) -> float:
-    """1 - MSE / MSE of the mean weight vector, over all weights of networks (rows, N)."""
+    """1 - MSE / MSE of the mean weight vector, over all weights of networks (rows, N), cut to the model's limit."""
+    weights = _within(weights, model.config.limit)
     mean = weights.mean(axis=0, dtype=np.float64)
     rebuilt = in_batches(lambda batch: model.decode(model.encode(batch)), weights)
     return float(1 - np.square(weights - rebuilt, dtype=np.float64).sum() / np.square(weights - mean).sum())

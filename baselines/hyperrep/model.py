@@ -54,6 +54,8 @@ class HyperRepConfig(PreTrainedConfig):
         noise: standard deviation of the noise on views.
         mean: of each tensor of the layout, subtracted before encoding and added after decoding; empty for 0.
         std: divided and multiplied by, likewise; empty for 1.
+        limit: where weights end, on both sides of 0: those of diverged networks, of 1e20 and more, overflow; 0 for
+            nowhere.
     """
 
     model_type = "hyperrep"
@@ -79,6 +81,7 @@ class HyperRepConfig(PreTrainedConfig):
         noise: float = 0.0,
         mean: Sequence[float] = (),
         std: Sequence[float] = (),
+        limit: float = 0.0,
         **kwargs: Any,
     ) -> None:
         self.layout = list(layout)
@@ -100,6 +103,7 @@ class HyperRepConfig(PreTrainedConfig):
         self.noise = noise
         self.mean = list(mean)
         self.std = list(std)
+        self.limit = limit
         super().__init__(**kwargs)
 
 
@@ -213,7 +217,7 @@ class HyperRepModel(PreTrainedModel):
 
     def encode(self, weights: torch.Tensor) -> torch.Tensor:
         """The hyper-representations z: (batch, N) -> (batch, L), each number between -1 and 1."""
-        return self._encode((weights - self.mean) / self.std)
+        return self._encode(self._normalised(weights))
 
     def parts(self) -> dict[str, slice]:
         """No part of z comes from one layer alone."""
@@ -229,8 +233,7 @@ class HyperRepModel(PreTrainedModel):
         While it trains, views are drawn by PyTorch's own generator; in evaluation they are always the same.
         """
         generator = None if self.training else torch.Generator(weights.device).manual_seed(0)
-        normalised = (weights - self.mean) / self.std
-        views = self.augmentation(normalised.repeat(1 if self.config.loss == "ed" else 2, 1), generator)
+        views = self.augmentation(self._normalised(weights).repeat(1 if self.config.loss == "ed" else 2, 1), generator)
         return ModelOutput(loss=self.loss_of(views))
 
     def loss_of(self, views: torch.Tensor) -> torch.Tensor:
@@ -245,6 +248,10 @@ class HyperRepModel(PreTrainedModel):
         kind = losses.positive_contrast if config.loss == "ec+d" else losses.contrast
         apart = kind(first, second, config.contrast_temperature)
         return apart if rebuilt is None else config.beta * rebuilt + (1 - config.beta) * apart
+
+    def _normalised(self, weights: torch.Tensor) -> torch.Tensor:
+        limit = self.config.limit
+        return ((weights.clamp(-limit, limit) if limit else weights) - self.mean) / self.std
 
     def _encode(self, weights: torch.Tensor) -> torch.Tensor:
         if not self.attends:

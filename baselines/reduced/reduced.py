@@ -17,8 +17,14 @@ from ..encoding import Encoder, load_encoder, vectors
 from ..probe import LinearProbe
 
 KERNELS = ("linear", "cosine", "rbf")
-# A kernel matrix is quadratic in the networks that it is made from.
+# A kernel matrix is quadratic in the networks that it is made from, and neighbours are slow to find.
 _MOST_ROWS = 4000
+_MOST_NEIGHBOURS_OF = 10_000
+
+
+def _some(weights: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Random rows in their order, at most so many."""
+    return weights[np.sort(np.random.RandomState(seed).permutation(len(weights))[:most])]
 
 
 class _Probed(ABC):
@@ -50,7 +56,7 @@ class PCAPredictor(_Probed):
     Args:
         kernel: "linear", "cosine" or "rbf"; the last two of a random 4,000 train networks, where there are more.
         components: how many.
-        seed: of the choice of networks.
+        seed: of the choice of networks; the linear kernel takes all.
     """
 
     def __init__(self, kernel: str = "linear", components: int = 50, seed: int = 0) -> None:
@@ -63,24 +69,26 @@ class PCAPredictor(_Probed):
     def _fit_representation(self, train: Examples) -> None:
         components = min(self.components, *train.weights.shape)
         if self.kernel == "linear":
-            self.reduced_ = PCA(components, random_state=self.seed).fit(train.weights)
+            # Squares of diverged networks' weights overflow single precision.
+            self.reduced_ = PCA(components, svd_solver="covariance_eigh").fit(train.weights.astype(np.float64))
             return
-        chosen = np.random.RandomState(self.seed).permutation(len(train.weights))[:_MOST_ROWS]
         made = KernelPCA(components, kernel=self.kernel, random_state=self.seed, eigen_solver="auto")
-        self.reduced_ = made.fit(train.weights[np.sort(chosen)].astype(np.float64))
+        self.reduced_ = made.fit(_some(train.weights, _MOST_ROWS, self.seed).astype(np.float64))
 
     def _represent(self, examples: Examples) -> np.ndarray:
         parts = np.array_split(examples.weights, max(1, len(examples.weights) // _MOST_ROWS))
-        return np.concatenate([self.reduced_.transform(part) for part in parts])
+        return np.concatenate([self.reduced_.transform(part.astype(np.float64)) for part in parts])
 
 
 class UMAPPredictor(_Probed):
     """Uniform manifold approximation and projection of the weights (McInnes et al. 2018).
 
+    It is fitted to a random 10,000 train networks, where there are more.
+
     Args:
         components: how many dimensions.
         neighbours: whose distances are kept.
-        seed: of the projection; with a seed UMAP works on one core.
+        seed: of the projection and of the choice of networks; with a seed UMAP works on one core.
     """
 
     def __init__(self, components: int = 50, neighbours: int = 15, seed: int = 0) -> None:
@@ -98,7 +106,7 @@ class UMAPPredictor(_Probed):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a seed means one core, and what its dependencies deprecate
             self.reduced_ = UMAP(self.neighbours, min(self.components, train.weights.shape[1]), random_state=self.seed)
-            self.reduced_.fit(train.weights)
+            self.reduced_.fit(_some(train.weights, _MOST_NEIGHBOURS_OF, self.seed))
 
     def _represent(self, examples: Examples) -> np.ndarray:
         with warnings.catch_warnings():

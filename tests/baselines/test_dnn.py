@@ -35,6 +35,18 @@ def test_targets_in_a_range_are_predicted_within_it(splits):
     assert r2_score(test.targets["epoch"], predicted["epoch"]) > 0.6
 
 
+def test_a_diverged_network_is_given_no_number_that_no_train_network_has(splits):
+    train, validation, test = splits
+    weights = test.weights.copy()
+    weights[0] *= 1e20
+    fitted = DNNPredictor(features="W", units=32).fit(train, validation)
+    assert (
+        fitted.predict(replace(test, weights=weights))["epoch"]
+        .between(train.targets["epoch"].min(), train.targets["epoch"].max())
+        .all()
+    )
+
+
 def test_without_hidden_layers_it_is_the_logit_linear_predictor(splits):
     train, validation, test = (split.only(["accuracy"]) for split in splits)
     network = DNNPredictor(features="W", layers=0, learning_rate=0.01, weight_decay=0.0).fit(train, validation)

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -228,6 +229,19 @@ def test_it_learns_without_labels_what_tells_networks_apart(population, loss):
         assert reconstruction_r2(fitted.model_, test.weights) > 0.3
 
 
+@pytest.mark.parametrize("normalise", ["none", "tensor"])
+def test_diverged_networks_do_not_keep_it_from_learning(population, normalise):
+    train, validation, test = population
+    weights = train.weights.copy()
+    weights[:20] *= 1e23
+    diverged = dataclasses.replace(train, weights=weights)
+    fitted = HyperRepPredictor(**QUICK, normalise=normalise).fit(diverged, validation)
+    assert fitted.model_.config.limit == pytest.approx(10 * np.median(np.abs(weights).max(axis=1)))
+    error = ((fitted.predict(test)["accuracy"] - test.targets["accuracy"]) ** 2).mean()
+    assert 1 - error / test.targets["accuracy"].var() > 0.5
+    assert np.isfinite(reconstruction_r2(fitted.model_, weights))
+
+
 def test_r2_of_the_reconstruction_is_scikit_learns(population):
     from sklearn.metrics import r2_score
 
@@ -248,6 +262,15 @@ def test_the_same_seed_gives_the_same_predictions(population):
         found.append(fitted.predict(test)["accuracy"])
     assert found[0].equals(found[1])
     assert not found[0].equals(found[2])
+
+
+def test_steps_are_whole_epochs(population):
+    """1,000 networks are ten batches: 11 steps need two epochs."""
+    train, validation, test = population
+    made = [HyperRepPredictor(**{**QUICK, "epochs": 1, **how}) for how in ({"steps": 11}, {"epochs": 2}, {"steps": 10})]
+    eleven, two, ten = (one.fit(train, validation).predict(test)["accuracy"] for one in made)
+    assert eleven.equals(two)
+    assert not ten.equals(two)
 
 
 def test_bfloat16_learns_as_float32_does_and_keeps_float32(population):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -11,10 +13,23 @@ def test_the_probe_is_scikit_learns_ridge_at_the_strength_that_validates_best(sp
     fitted = LinearPredictor(features="W").fit(train, validation)
     scaled = [(s.weights - train.weights.mean(0)) / train.weights.std(0) for s in splits]
     for task in ("epoch", "accuracy"):
+        seen = train.targets[task].min(), train.targets[task].max()
         models = {a: Ridge(alpha=a).fit(scaled[0], train.targets[task]) for a in 10.0 ** np.arange(-5, 4)}
-        best = max(models, key=lambda a: r2_score(validation.targets[task], models[a].predict(scaled[1])))
+        cut = [{a: np.clip(model.predict(x), *seen) for a, model in models.items()} for x in scaled[1:]]
+        best = max(models, key=lambda a: r2_score(validation.targets[task], cut[0][a]))
         assert fitted.probe_.alphas_[task] == pytest.approx(best)
-        np.testing.assert_allclose(fitted.predict(test)[task], models[best].predict(scaled[2]), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(fitted.predict(test)[task], cut[1][best], rtol=1e-3, atol=1e-3)
+
+
+def test_a_diverged_network_is_given_no_number_that_no_train_network_has(splits):
+    train, validation, test = splits
+    weights = test.weights.copy()
+    weights[0] *= 1e20
+    diverged = replace(test, weights=weights)
+    probed = LinearPredictor("W").fit(train, validation).predict(diverged)
+    for task in ("epoch", "accuracy"):
+        assert probed[task][0] in (train.targets[task].min(), train.targets[task].max())
+        assert r2_score(test.targets[task], probed[task]) > 0.8
 
 
 def test_the_logit_link_fits_a_squashed_target_that_the_identity_cannot(splits):
@@ -45,6 +60,5 @@ def test_more_features_than_rows_have_scikit_learns_solution_too(splits):
     mean, std = few.weights.mean(0), few.weights.std(0)
     for task in ("epoch", "accuracy"):
         model = Ridge(fitted.probe_.alphas_[task], solver="svd").fit((few.weights - mean) / std, few.targets[task])
-        np.testing.assert_allclose(
-            fitted.predict(test)[task], model.predict((test.weights - mean) / std), rtol=1e-3, atol=1e-3
-        )
+        expected = model.predict((test.weights - mean) / std).clip(few.targets[task].min(), few.targets[task].max())
+        np.testing.assert_allclose(fitted.predict(test)[task], expected, rtol=1e-3, atol=1e-3)

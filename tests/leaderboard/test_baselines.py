@@ -18,7 +18,8 @@ from zoobench_leaderboard.submission import read_submission
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_entries_are_baselines_with_parameters_that_they_have(entry):
     made = predictor.create(entry.baseline, entry.parameters)
-    assert entry.random == hasattr(made, "seed") or entry.baseline == "gbm"  # LightGBM draws nothing by default
+    # LightGBM draws nothing by default, and principal components draw for the other kernels alone.
+    assert entry.random == hasattr(made, "seed") or entry.baseline in ("gbm", "pca")
     assert any(entry.covers(Zoo(spec, "full")) for spec in ALL)
 
 
@@ -47,6 +48,15 @@ def test_flat_weights_of_large_networks_are_left_out():
     large, small = resolve("cnn-zoo-2/mnist"), resolve("tetris-zoo/seed")
     assert [BY_NAME["gbm-w"].covers(zoo) for zoo in (large, small)] == [False, True]
     assert BY_NAME["gbm-stats"].covers(large)
+
+
+def test_parameters_by_repo_are_all_in_the_description_and_other_repos_are_left_out():
+    entry = BY_NAME["hyperrep"]
+    tetris, large = resolve("tetris-zoo/seed"), resolve("cnn-zoo-2/mnist")
+    assert [entry.covers(zoo) for zoo in (tetris, large)] == [True, False]
+    said = entry.description({}).description
+    assert all(f"--param {name}={value}" in said for name, value in entry.by_repo["tetris-zoo"].items())
+    assert entry.parameters_on(tetris) == {**entry.parameters, **entry.by_repo["tetris-zoo"]}
 
 
 def test_an_entry_that_transfers_predicts_every_zoo_by_every_other(tiny_home, tmp_path, monkeypatch):
