@@ -63,8 +63,8 @@ leaderboard-check: $(VENV)/.dev  ## Score every committed submission again; the 
 	$(BIN)/zoobench leaderboard score --all
 	git diff --exit-code --stat -- leaderboard/results
 
-page: $(VENV)/.dev browser  ## The page of the committed results, and the README's picture of it.
-	$(BIN)/zoobench leaderboard page
+page: $(VENV)/.dev browser  ## The page of the committed results, which the README links, and its picture of it.
+	$(BIN)/zoobench leaderboard page --out docs/leaderboard.html
 	$(BIN)/pytest -q -k pictures tests/leaderboard/test_page_browser.py
 	cp build/screenshots/board.png docs/leaderboard.png
 

@@ -266,14 +266,15 @@ def main() -> None:
     options.add_argument("--size", default="cpu", choices=SIZES)
     options.add_argument("--tetris", default="full", help="scale of the Tetris zoos")
     options.add_argument("--scale", default="lite", help="scale of the other zoos")
+    options.add_argument("--collections", default="", help="of those; comma-separated; default all that are built")
     options.add_argument("--untrained", action="store_true", help="leave out what would have to be trained")
     options.add_argument("--work", type=Path, default=Path("build") / "hyperrep")
     arguments = options.parse_args()
     experiments = Experiments(Work(arguments.work), arguments.size, not arguments.untrained)
     zoos = {
         "tetris": built("tetris-zoo", ("seed", "hyp"), arguments.tetris, ""),
-        "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, ""),
-        "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, ""),
+        "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, arguments.collections),
+        "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, arguments.collections),
     }
     wanted = arguments.tables.split(",")
     parts = [TABLES[number](experiments, **zoos) for number in wanted]
@@ -285,6 +286,7 @@ def main() -> None:
         )
         embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
     command = f"python benchmarks/reproduce_hyperrep.py --tables {arguments.tables} --size {arguments.size}"
+    command += f" --collections {arguments.collections}" if arguments.collections else ""
     write(
         "hyperrep", TITLE, [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts]
     )

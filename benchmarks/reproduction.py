@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import time
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoobench import hub
-from zoobench.compare import compare
+from zoobench.compare import Comparison, compare
 from zoobench.harness import evaluate
 from zoobench.manifest import write_atomically
-from zoobench.results import Score
+from zoobench.results import Score, ZooResult
 from zoobench.zoos import Zoo, resolve
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
@@ -63,16 +64,26 @@ def built(repo: str, configs: Sequence[str], scale: str, wanted: str) -> list[Zo
     return [zoo for zoo in zoos if zoo.id in here and (not wanted or zoo.spec.config in wanted.split(","))]
 
 
+@functools.cache
+def _evaluated(path: Path, protocol: str) -> ZooResult:
+    (found,) = evaluate(path, protocols=[protocol]).results
+    return found
+
+
+@functools.cache
+def _compared(path: Path, other: Path, protocol: str) -> Comparison:
+    (found,) = compare(path, other, protocol=protocol)
+    return found
+
+
 def scores(path: Path, task: str, protocol: str) -> Mapping[str, Score]:
     """Scores of a predictions file of one zoo, by metric."""
-    (found,) = evaluate(path, protocols=[protocol]).results
-    return found.tasks[task].scores
+    return _evaluated(path, protocol).tasks[task].scores
 
 
 def difference(path: Path, other: Path, task: str, protocol: str = "all", metric: str = "r2") -> str:
     """R² (or another metric) of one file more than of another on the same networks, with its interval."""
-    (compared,) = compare(path, other, protocol=protocol)
-    found = compared.tasks[task][metric]
+    found = _compared(path, other, protocol).tasks[task][metric]
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 

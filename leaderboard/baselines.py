@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from .description import FILE_NAME, Description, read_description
 SEEDS = (0, 1, 2)
 _COUNTED_ON = 512
 # Parameters that say how long is trained.
-_EPOCHS = ("max_epochs", "epochs")
+_LENGTHS = ("max_epochs", "epochs", "steps")
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,18 @@ class Entry:
             description=f"The {self.baseline!r} baseline with {same}.{sizes}{away}{further}",
             parameters=dict(counts) or None,
             paper=self.paper,
-            code=f"baselines/{self.baseline}",
+            code=f"baselines/{_home(self.baseline)}",
             training_data="same-zoo",
             validation_labels="selection",
             seeds=list(SEEDS) if self.random else [],
             command=f"zoobench run {self.baseline} --zoo ZOO{_options(self.parameters)}{seeds} --out ZOO.parquet",
         )
+
+
+def _home(baseline: str) -> str:
+    """The folder of a baseline in ``baselines/``."""
+    (point,) = importlib.metadata.entry_points(group=predictor.ENTRY_POINTS, name=baseline)
+    return point.module.rpartition(".")[2]
 
 
 def _options(parameters: Mapping[str, str]) -> str:
@@ -190,16 +197,16 @@ def submit(board: Path, entry: Entry, zoos: Sequence[Zoo], again: bool = True) -
 
 
 def learned(entry: Entry, zoo: Zoo) -> int | None:
-    """How many numbers the baseline learns of a zoo, ``None`` for trees.
+    """How many numbers the baseline learns of a zoo, ``None`` for trees and for what cannot be saved.
 
     Counted in what it saves when it has seen a few networks for one epoch: it would be as many after all of them.
     """
-    if entry.baseline == "gbm":
+    parameters = entry.parameters_on(zoo)
+    made = predictor.create(entry.baseline, parameters | {name: "1" for name in _LENGTHS if name in parameters})
+    if entry.baseline == "gbm" or not hasattr(made, "save"):
         return None
     split = hub.load_split(zoo, "train")
     rows = np.random.RandomState(0).permutation(len(split.weights))[:_COUNTED_ON]
-    parameters = entry.parameters_on(zoo)
-    made = predictor.create(entry.baseline, parameters | {name: "1" for name in _EPOCHS if name in parameters})
     few = examples(split, learnable(split, None, fitted.uses_hyperparameters(made))).take(np.sort(rows))
     with tempfile.TemporaryDirectory() as temporary:
         made.fit(few, few).save(Path(temporary))  # type: ignore[attr-defined]

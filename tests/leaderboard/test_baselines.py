@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,6 +22,7 @@ def test_entries_are_baselines_with_parameters_that_they_have(entry):
     # LightGBM draws nothing by default, and principal components draw for the other kernels alone.
     assert entry.random == hasattr(made, "seed") or entry.baseline in ("gbm", "pca")
     assert any(entry.covers(Zoo(spec, "full")) for spec in ALL)
+    assert (Path(__file__).resolve().parents[2] / entry.description({}).code / "__init__.py").exists()
 
 
 def test_a_random_method_has_a_file_for_each_seed_and_none_is_made_twice(tiny, tmp_path):
