@@ -287,6 +287,7 @@ def main() -> None:
         embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
     command = f"python benchmarks/reproduce_hyperrep.py --tables {arguments.tables} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
+    command += " --untrained" if arguments.untrained else ""
     write(
         "hyperrep", TITLE, [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts]
     )
