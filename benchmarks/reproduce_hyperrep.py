@@ -78,12 +78,15 @@ class Experiments:
         self.train = train
 
     def learned(self, zoo: Zoo, parameters: Mapping[str, str], on: Sequence[Zoo] = ()) -> Path:
-        """Predictions by a hyper-representation; the model lies beside them in a folder of the same name."""
+        """Predictions by a hyper-representation, which may be missing where nothing is trained.
+
+        The model lies beside them in a folder of the same name.
+        """
         whole = {**REFERENCE, **SIZES[self.size](zoo), **parameters}
         name = "-".join(["hyperrep", zoo.repo, zoo.spec.config, *(f"{k}={v}" for k, v in sorted(whole.items()))])
         checkpoints = {"checkpoints": str(self.work.folder / "checkpoints")}
         if not self.train:
-            return self.work.folder / f"{name}.parquet"
+            return self.work.folder / f"{name}{'-on-all' if on else ''}.parquet"
         path = self.work.entry(
             name, lambda out: run("hyperrep", zoo, whole | checkpoints, out, keep=out.with_suffix(""))
         )

@@ -101,7 +101,8 @@ _SCHURHOLT = "https://arxiv.org/abs/2110.15288"
 # Large batches: zoos of 100,000 and more rows are trained on, too.
 _DNN = {"units": "128", "batch_size": "1024", "learning_rate": "2e-3", "max_epochs": "20", "patience": "4"}
 _COMVEX = {"batch_size": "512", "learning_rate": "1e-3", "max_epochs": "30", "patience": "5"}
-# What two CPU cores train in a quarter of an hour or two on each zoo; the paper trains for up to 2,500 epochs at 1e-4.
+# A quarter of an hour of one core for each Tetris zoo; the other repos' lengths have not been tried to their end.
+# The paper trains for up to 2,500 epochs at 1e-4.
 _HYPERREP = {
     "loss": "ecd",
     "beta": "0.1",

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 from zoobench import hub
 from zoobench.errors import ZoobenchError
@@ -74,14 +75,20 @@ def test_vectors_of_a_saved_encoder_are_probed(tiny, tmp_path, zoobench, options
     again = ("run", "encoded", "--zoo", tiny.id, "--out", tmp_path / "q.parquet", "--model", tmp_path / "model")
     outcome = zoobench(*again, "--task", "accuracy")
     assert outcome.code == 0, outcome.err
-    zoobench("encode", "--model", tmp_path / "model", "--zoo", tiny.id, "--out", tmp_path / "z.parquet")
-    z = np.stack(pq.read_table(tmp_path / "z.parquet")["z"].to_numpy())
     predicted = pq.read_table(tmp_path / "q.parquet")["accuracy"].to_numpy()
-    ends = hub.load_labels(tiny, "train").frame["test_accuracy"]
-    within = (predicted > ends.min()) & (predicted < ends.max())  # those beyond are cut
-    design, linear = np.column_stack([z, np.ones(len(z))])[within], predicted[within]
-    residual = linear - design @ np.linalg.lstsq(design, linear, rcond=None)[0]
-    assert np.abs(residual).max() < 1e-3  # a linear map of the vectors, and of nothing else
+    z, labels = {}, {}
+    for split in ("train", "test"):
+        out = tmp_path / f"{split}.parquet"
+        outcome = zoobench("encode", "--model", tmp_path / "model", "--zoo", tiny.id, "--split", split, "--out", out)
+        assert outcome.code == 0, outcome.err
+        z[split] = np.stack(pq.read_table(out)["z"].to_numpy()).astype(np.float64)
+        labels[split] = hub.load_labels(tiny, split).frame
+        assert pq.read_table(out)["example_id"].to_pylist() == labels[split]["example_id"].tolist()
+    scaler, target = StandardScaler().fit(z["train"]), labels["train"]["test_accuracy"].to_numpy()
+    models = [Ridge(alpha).fit(scaler.transform(z["train"]), target) for alpha in 10.0 ** np.arange(-5, 4)]
+    cut = [model.predict(scaler.transform(z["test"])).clip(target.min(), target.max()) for model in models]
+    # Ridge regression of the vectors, and of nothing else, at one of the strengths.
+    assert min(np.abs(predicted - one).max() for one in cut) < 1e-3
     if baseline == "hyperrep":  # its own probes are of the same vectors
         np.testing.assert_allclose(predicted, pq.read_table(tmp_path / "p.parquet")["accuracy"].to_numpy(), atol=1e-5)
 
