@@ -49,7 +49,7 @@ def test_declarations_import_declarations_only():
 def test_scoring_needs_no_heavy_library(modules):
     code = (
         f"import sys, {modules}; "
-        "heavy = ('torch', 'transformers', 'sklearn', 'scipy', 'lightgbm', 'datasets', 'ray'); "
+        "heavy = ('torch', 'transformers', 'sklearn', 'scipy', 'lightgbm', 'datasets', 'ray', 'numba'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
