@@ -8,9 +8,9 @@ rate and optimizer:
 - ``loop``: what anybody would write, an ``nn.Module`` and a ``torch.optim`` optimizer per model, one model after the
   other, PyTorch's threads on all cores;
 - ``loops``: as many such loops side by side as there are cores, one thread each;
-- ``grouped`` / ``per_run``: populations side by side, one chunk and one thread per core, as ``zoobench build`` trains
-  on CPU, by either formulation of the convolutions. ``*`` marks the one that ``nets.conv_formulation`` picks; its
-  threshold comes from this table.
+- ``grouped`` / ``per_run`` / ``lanes``: populations side by side, one chunk and one thread per core, as ``zoobench
+  build`` trains on CPU, by each formulation of the convolutions. ``*`` marks the one that
+  ``formulation.conv_formulation`` picks; its thresholds come from this table.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ import torch
 from torch import nn
 
 from zoobench import streams
+from zoobench.formulation import ConvFormulation, conv_formulation
 from zoobench.images import Images
 from zoobench.initialisers import initial_weights
-from zoobench.nets import ConvFormulation, conv_formulation, module
+from zoobench.nets import module
 from zoobench.population import Population
 from zoobench.runs import Run, runs_of
 from zoobench.zoos import resolve
@@ -71,8 +72,12 @@ def rate(makers: Sequence[Callable[[], Step]], threads: int, seconds: float) -> 
 
     def work(number: int) -> None:
         torch.set_num_threads(threads)
-        step = makers[number]()
-        step()
+        try:
+            step = makers[number]()
+            step()
+        except BaseException:
+            ready.abort()
+            raise
         ready.wait()
         while not stop.is_set():
             counts[number] += step()
@@ -158,8 +163,8 @@ def main() -> None:
             for run in runs_of(zoo)[: zoo.size.chunk if zoo.repo == "tetris-zoo" else RUNS]
         ]
         convolutions = any(isinstance(layer, Conv) for layer in network.layers)
-        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run") if convolutions else ("grouped",)
-        picked = conv_formulation(network, side, int(batch), CPU)
+        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped",)
+        picked = conv_formulation(network, side, int(batch), len(runs), CPU)
         make_loop = functools.partial(loop_step, network, runs, side)
         loop, loops = rate([make_loop], cores, seconds), rate([make_loop] * cores, 1, seconds)
         speeds = {"loop": loop, "loops": loops}

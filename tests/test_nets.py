@@ -1,16 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoobench.errors import ZoobenchError
 from zoobench.layout import layout_of
 from zoobench.nets import (
     RunActivations,
     RunDropout,
-    conv_formulation,
-    conv_multiply_adds,
-    conv_outputs,
     forward,
     module,
 )
@@ -24,7 +20,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("conv", ["grouped", "per_run"])
+@pytest.mark.parametrize("conv", ["grouped", "per_run", "lanes"])
 @pytest.mark.parametrize("shared", [False, True], ids=["own images", "shared images"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_population_computes_what_plain_pytorch_modules_compute(name, shared, conv):
@@ -45,7 +41,7 @@ def test_gradients_of_a_run_do_not_depend_on_other_runs():
     generator = torch.Generator().manual_seed(0)
     weights = (torch.randn(3, 2464, generator=generator) * 0.3).requires_grad_()
     images = torch.randn(3, 4, 1, 28, 28, generator=generator)
-    for conv in ("grouped", "per_run"):
+    for conv in ("grouped", "per_run", "lanes"):
         (together,) = torch.autograd.grad(
             forward(network, weights, images, RunActivations(["tanh"] * 3), conv).square().sum(), weights
         )
@@ -78,7 +74,7 @@ def test_dropout_masks_depend_on_the_run_the_layer_and_the_step_alone():
     assert not torch.equal(RunDropout(seeds, rates, step=7).mask(2, (4, 6)), mask)
 
 
-@pytest.mark.parametrize("conv", ["grouped", "per_run"])
+@pytest.mark.parametrize("conv", ["grouped", "per_run", "lanes"])
 @pytest.mark.parametrize("name", ["small-cnn-zoo/cifar10", "cnn-zoo-2/usps"])
 def test_both_convolution_formulations_drop_the_same_entries(name, conv):
     network = resolve(name).spec.network
@@ -95,38 +91,3 @@ def test_both_convolution_formulations_drop_the_same_entries(name, conv):
             dropped = isinstance(part, torch.nn.Dropout)
             hidden = hidden * dropout.mask(number, tuple(hidden.shape))[run] if dropped else part(hidden)
         torch.testing.assert_close(logits[run], hidden, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_multiply_adds_are_those_that_pytorch_counts(name):
-    network, (_, side, _) = resolve(name).spec.network, NETWORKS[name]
-    model = module(network, "relu").eval()
-    counter = FlopCounterMode(display=False)
-    with counter:
-        model(torch.zeros(1, *NETWORKS[name]))
-    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
-    assert conv_multiply_adds(network, side) == convolutions // 2  # a multiply-add is two operations
-    outputs = []
-    for part in model:
-        if isinstance(part, torch.nn.Conv2d):
-            part.register_forward_hook(lambda part, inputs, output: outputs.append(output.numel()))
-    model(torch.zeros(1, *NETWORKS[name]))
-    assert conv_outputs(network, side) == sum(outputs)
-
-
-@pytest.mark.parametrize(
-    ("name", "side", "batch", "expected"),
-    [
-        ("mnist-zoo/seed", 28, 4, "grouped"),
-        ("mnist-zoo/seed", 28, 10, "per_run"),
-        ("small-cnn-zoo/mnist", 28, 16, "grouped"),
-        ("small-cnn-zoo/mnist", 28, 32, "per_run"),
-        ("small-cnn-zoo/mnist", 28, 512, "per_run"),
-        ("cnn-zoo-2/mnist", 28, 1, "per_run"),
-    ],
-)
-def test_the_formulation_depends_on_network_batch_and_device(name, side, batch, expected):
-    """What ``docs/benchmarks.md`` shows to be faster on two CPU cores."""
-    network = resolve(name).spec.network
-    assert conv_formulation(network, side, batch, torch.device("cpu")) == expected
-    assert conv_formulation(network, side, batch, torch.device("cuda")) == "grouped"

@@ -9,11 +9,12 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import nn
 
-from zoobench import population, streams
+from zoobench import formulation, streams
 from zoobench.errors import ZoobenchError
+from zoobench.formulation import conv_outputs
 from zoobench.images import Images
 from zoobench.initialisers import INITIALISERS, initial_weights
-from zoobench.nets import RunDropout, conv_outputs, module
+from zoobench.nets import RunDropout, module
 from zoobench.population import train
 from zoobench.runs import Run, runs_of
 from zoobench.zoos import resolve
@@ -93,7 +94,7 @@ SHAPES = {
 RATES = {"adam": 1e-3, "sgd": 1e-2, "rmsprop": 3e-4}
 
 
-@pytest.mark.parametrize("conv", ["grouped", "per_run"])
+@pytest.mark.parametrize("conv", ["grouped", "per_run", "lanes"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, conv, monkeypatch):
     """One population in which everything varies: 3 optimizers x 4 activations, with initialisers, learning rates,
@@ -118,8 +119,9 @@ def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, co
         )
         runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=Training(0.01 * i, decoupled_decay=i % 5 == 0)))
     runs = [run for run in runs if not run.training.decoupled_decay or run.hyperparameters.optimizer == "adam"]
-    monkeypatch.setattr(population, "_FEATURE_ENTRIES", 5 * 16 * conv_outputs(network, SHAPES[name][-1]))
-    *_, last = train(network, runs, images, (0, 3), conv=conv)  # per_run: in groups of five runs
+    outputs = conv_outputs(network, SHAPES[name][-1])
+    monkeypatch.setattr(formulation, "_FEATURE_ENTRIES", {"per_run": 5 * 16 * outputs, "lanes": 7 * 16 * outputs})
+    *_, last = train(network, runs, images, (0, 3), conv=conv)  # per_run: five runs, lanes: seven images at once
     for i, run in enumerate(runs):
         alone = train_alone(network, run, images, 3)
         start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()

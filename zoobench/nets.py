@@ -11,17 +11,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import streams
+from . import lanes, streams
 from .errors import ZoobenchError, did_you_mean
+from .formulation import ConvFormulation
 from .layout import layout_of
 from .zoos.spec import Activation, Conv, Dropout, Flatten, GlobalAveragePool, Layer, Linear, MaxPool, Network
 
@@ -38,45 +38,8 @@ _MODULES: Mapping[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
 }
 
-ConvFormulation = Literal["grouped", "per_run"]
 # Dropout masks drawn in one go: as many runs' as stay in the processor's cache.
 _MASK_ENTRIES = 1 << 18
-_PER_RUN_MULTIPLY_ADDS = 1_900_000
-
-
-def _convolutions(network: Network, side: int) -> Iterator[tuple[Conv, int]]:
-    """Each convolution and the side of its output, for images of ``side`` x ``side`` pixels."""
-    for layer in network.layers:
-        match layer:
-            case Conv():
-                side = (side - layer.kernel) // layer.stride + 1
-                yield layer, side
-            case MaxPool():
-                side //= layer.size
-
-
-def conv_multiply_adds(network: Network, side: int) -> int:
-    """Multiply-adds of the convolutions of one network on one image of ``side`` x ``side`` pixels."""
-    return sum(
-        out * out * layer.outputs * layer.inputs * layer.kernel**2 for layer, out in _convolutions(network, side)
-    )
-
-
-def conv_outputs(network: Network, side: int) -> int:
-    """Entries of all convolutions' outputs for one image."""
-    return sum(out * out * layer.outputs for layer, out in _convolutions(network, side))
-
-
-def conv_formulation(network: Network, side: int, batch: int, device: torch.device) -> ConvFormulation:
-    """Choose how convolutions over the run axis are computed: by how much work a step is for one run.
-
-    On CPU one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
-    multiply-adds (``python benchmarks/population.py``): near batch 10 for the network of 2,464 weights, between 16
-    and 32 for 4,970, at any batch for 75,146. On a GPU one launch for all runs is the point of a population.
-    """
-    if device.type == "cpu" and batch * conv_multiply_adds(network, side) > _PER_RUN_MULTIPLY_ADDS:
-        return "per_run"
-    return "grouped"
 
 
 def module(network: Network, activation: str, weights: np.ndarray | None = None, dropout: float = 0.0) -> nn.Sequential:
@@ -146,11 +109,13 @@ class RunDropout:
         seeds: (runs,) int64.
         rates: (runs,) dropout rates, used to 1 part in 65,536.
         step: counts training steps of a run; the same step draws the same masks.
+        first: how many images of the batch come before those that are masked.
     """
 
     seeds: torch.Tensor
     rates: torch.Tensor
     step: int
+    first: int = 0
 
     def mask(self, layer: int, shape: tuple[int, ...], runs: slice = slice(None)) -> torch.Tensor:
         """(runs, *shape) float32: 0 where an entry is dropped, 1 / (1 - rate) elsewhere.
@@ -161,11 +126,24 @@ class RunDropout:
         """
         batch, channels, *positions = shape
         count = math.prod(shape)
-        words = streams.bits(self.seeds[runs], f"dropout/{layer}", self.step, -(-count // 4))
-        dropped = (self.rates[runs] * 65536).round()[:, None]
-        kept = words.view(torch.int16)[:, :count] >= (dropped - 32768).to(torch.int16)
-        scaled = kept.to(torch.float32).mul_(65536 / (65536 - dropped))
+        word, skipped = divmod(self.first * (count // batch), 4)
+        words = streams.bits(self.seeds[runs], self.purpose(layer), self.step, -(-(skipped + count) // 4), word)
+        least, scale = (values[runs, None] for values in self.thresholds())
+        scaled = (words.view(torch.int16)[:, skipped : skipped + count] >= least).to(torch.float32).mul_(scale)
         return scaled.view(-1, batch, *positions, channels).movedim(-1, 2)
+
+    def of(self, runs: slice) -> RunDropout:
+        """The masks of some runs."""
+        return RunDropout(self.seeds[runs], self.rates[runs], self.step, self.first)
+
+    def purpose(self, layer: int) -> str:
+        """Of the draws of a layer (see ``streams``)."""
+        return f"dropout/{layer}"
+
+    def thresholds(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The least signed 16-bit draw with which an entry is kept, and what it is multiplied by then: (runs,) each."""
+        dropped = (self.rates * 65536).round()
+        return (dropped - 32768).to(torch.int16), (65536 / (65536 - dropped)).to(torch.float32)
 
 
 def forward(
@@ -194,11 +172,9 @@ def forward(
     params = {t.name: part.reshape(-1, *t.shape) for t, part in zip(tensors, flat, strict=True)}
     numbered = list(enumerate(network.layers))
     dense = 1 + next(i for i, layer in numbered if isinstance(layer, Flatten | GlobalAveragePool))
-    if dense == 1:
-        hidden = images.flatten(2)
-    else:
-        trunk = _trunk_grouped if conv == "grouped" else _trunk_per_run
-        hidden = trunk(numbered[:dense], params, images, activations, dropout)
+    hidden = images.flatten(2)
+    if dense > 1:
+        hidden = _TRUNKS[conv](numbered[:dense], params, images, activations, dropout)
     return _head(numbered[dense:], params, hidden, activations, dropout)
 
 
@@ -273,6 +249,27 @@ def _trunk_per_run(
                     hidden = hidden.mean((-2, -1))
         outputs.append(hidden.flatten(1))
     return torch.stack(outputs)
+
+
+def _trunk_lanes(
+    layers: _Layers,
+    params: dict[str, torch.Tensor],
+    images: torch.Tensor,
+    activations: RunActivations,
+    dropout: RunDropout | None,
+) -> torch.Tensor:
+    """Convolutional layers of so many runs at a time as there are lanes (see ``lanes``)."""
+    parts = []
+    for start in range(0, len(activations.names), lanes.LANES):
+        some = slice(start, start + lanes.LANES)
+        of_some = {name: value[some] for name, value in params.items()}
+        chosen = images if images.shape[0] == 1 else images[some]
+        names = RunActivations(activations.names[some])
+        parts.append(lanes.trunk(layers, of_some, chosen, names, dropout and dropout.of(some)))
+    return torch.cat(parts)
+
+
+_TRUNKS = {"grouped": _trunk_grouped, "per_run": _trunk_per_run, "lanes": _trunk_lanes}
 
 
 def _channels_last(images: torch.Tensor) -> torch.Tensor:

@@ -22,16 +22,16 @@ from torch.nn import functional as F
 
 from . import streams
 from .errors import ZoobenchError, did_you_mean
+from .formulation import ConvFormulation, at_once, conv_formulation
 from .images import Images
 from .initialisers import initial_weights
-from .nets import ConvFormulation, RunActivations, RunDropout, conv_formulation, conv_outputs, forward
+from .nets import RunActivations, RunDropout, forward
 from .optimizers import OPTIMIZERS, Updater
 from .runs import Run
 from .zoos.spec import Network
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_EPOCH_LIMIT = 1 << 20
-_FEATURE_ENTRIES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,17 @@ def score(
         activations: one per run.
         subset: (R, count), which images count for each run; ``None`` for all.
     """
-    conv = conv_formulation(network, images.shape[-1], _EVALUATION_BATCH, weights.device)
+    runs, side = weights.shape[0], images.shape[-1]
+    conv = conv_formulation(network, side, _EVALUATION_BATCH, runs, weights.device)
+    together = at_once(conv, network, side, _EVALUATION_BATCH, weights.device)[1]
     classes = int(labels.max()) + 1
-    runs = weights.shape[0]
     count = len(labels) if subset is None else subset.shape[1]
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)
     support = torch.zeros_like(predicted)
-    for start in range(0, count, _EVALUATION_BATCH):
-        batch = slice(start, start + _EVALUATION_BATCH)
+    for start in range(0, count, together):
+        batch = slice(start, start + together)
         if subset is None:
             inputs, target = images[None, batch], labels[batch].expand(runs, -1)
         else:
@@ -193,11 +194,8 @@ class Population:
         self.runs = [runs[i] for i in self.order]
         self.batch_size = sizes.pop()
         side = images.train_images.shape[-1]
-        self.conv = conv or conv_formulation(network, side, self.batch_size, device)
-        self.together = len(runs)
-        if self.conv == "per_run" and device.type == "cpu":
-            # More runs in one backward pass would only push each other's feature maps out of the cache.
-            self.together = max(1, _FEATURE_ENTRIES // max(1, self.batch_size * conv_outputs(network, side)))
+        self.conv = conv or conv_formulation(network, side, self.batch_size, len(runs), device)
+        self.together, self.images_together = at_once(self.conv, network, side, self.batch_size, device)
         self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
         self.train_images = torch.from_numpy(images.train_images).to(device)
@@ -298,10 +296,15 @@ class Population:
         if bool((self.dropout[part] > 0).any()):
             dropout = RunDropout(self.seeds[part], self.dropout[part], step)
         activations = RunActivations(self.activations.names[part])
-        logits = forward(self.network, weights, self.train_images[chosen], activations, self.conv, dropout)
-        losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
-        real = torch.arange(chosen.shape[1], device=chosen.device) < sizes
-        (gradient,) = torch.autograd.grad(losses, weights, grad_outputs=(real.to(losses.dtype) / sizes).flatten())
+        shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
+        gradient = torch.zeros_like(weights)
+        for start in range(0, chosen.shape[1], self.images_together):
+            some = chosen[:, start : start + self.images_together]
+            masks = dropout and dataclasses.replace(dropout, first=start)
+            logits = forward(self.network, weights, self.train_images[some], activations, self.conv, masks)
+            losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[some].flatten(), reduction="none")
+            share = shares[:, start : start + self.images_together].flatten()
+            gradient += torch.autograd.grad(losses, weights, grad_outputs=share)[0]
         return gradient
 
     def checkpoint(self, epoch: int) -> Checkpoint:

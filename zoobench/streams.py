@@ -33,7 +33,16 @@ def _purpose_key(purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little", signed=True)
 
 
-def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int) -> torch.Tensor:
+def keys(seeds: torch.Tensor, purpose: str, counter: int) -> torch.Tensor:
+    """What each run's draws of a purpose and counter start from: int64 (runs,).
+
+    The draw number i, from 1 on, is the finaliser of key + i * 0x9E3779B97F4A7C15.
+    """
+    step = torch.full_like(seeds, counter) * _GOLDEN
+    return _mix(_mix(seeds * _GOLDEN + _purpose_key(purpose)) + step)
+
+
+def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int, first: int = 0) -> torch.Tensor:
     """Draw ``count`` random 64-bit integers for each run.
 
     Args:
@@ -41,13 +50,13 @@ def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int) -> torch.T
         purpose: names the use ("init/fc1.weight", "order"); different purposes are independent streams.
         counter: which draw of that purpose (an epoch, a step).
         count: numbers per run.
+        first: how many of the draw's numbers to leave out before.
 
     Returns:
         int64 tensor (runs, count) on the device of ``seeds``.
     """
-    step = torch.full_like(seeds, counter) * _GOLDEN
-    key = _mix(_mix(seeds * _GOLDEN + _purpose_key(purpose)) + step)
-    index = torch.arange(1, count + 1, device=seeds.device, dtype=torch.int64) * _GOLDEN
+    key = keys(seeds, purpose, counter)
+    index = torch.arange(first + 1, first + count + 1, device=seeds.device, dtype=torch.int64) * _GOLDEN
     return _mix(key[:, None] + index[None, :])
 
 

@@ -1,0 +1,334 @@
+/* Convolutions and dropout masks of LANES networks at once, which lie side by side in memory: a vector instruction
+ * does the same for each of them, whatever the numbers of channels and images. See lanes.py.
+ *
+ * Arrays are in C order with the lane last, and channels before it:
+ *   images   [images][height][width][channels][lane]
+ *   kernels  [row][column][input][output][lane]
+ *   biases   [output][lane]
+ * Loops keep a block of sums in registers. REAL is float or double.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* glibc computes these for whole vectors; the compiler has to be told. */
+#if defined(__x86_64__) && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 35)
+#define OF_VECTORS __attribute__((simd("notinbranch"), const))
+OF_VECTORS float tanhf(float);
+OF_VECTORS float expf(float);
+OF_VECTORS float erff(float);
+OF_VECTORS double tanh(double);
+OF_VECTORS double exp(double);
+OF_VECTORS double erf(double);
+#endif
+#define IN_SINGLE (sizeof(REAL) == 4)
+#define TANH(x) (IN_SINGLE ? (REAL)tanhf((float)(x)) : (REAL)tanh((double)(x)))
+#define EXP(x) (IN_SINGLE ? (REAL)expf((float)(x)) : (REAL)exp((double)(x)))
+#define ERF(x) (IN_SINGLE ? (REAL)erff((float)(x)) : (REAL)erf((double)(x)))
+
+#define LANES 16
+#define AT_ONCE 6
+typedef REAL vec __attribute__((vector_size(sizeof(REAL) * LANES), aligned(sizeof(REAL))));
+/* Eight lanes. */
+typedef REAL half __attribute__((vector_size(sizeof(REAL) * 8), aligned(sizeof(REAL))));
+typedef uint64_t words __attribute__((vector_size(64), aligned(8)));
+typedef int64_t signed_words __attribute__((vector_size(64), aligned(8)));
+typedef __typeof__((vec){0} == (vec){0}) flags;
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    int images, height, width, inputs, outputs, kernel, stride;
+} shape;
+
+INLINE int side(int length, const shape *s) { return (length - s->kernel) / s->stride + 1; }
+
+/* Run `call(block, n)` with n = left as a constant, or 4 where more are left. */
+#define UP_TO_4(call, block, left)  \
+    switch (left) {                 \
+        case 1: call(block, 1); break; \
+        case 2: call(block, 2); break; \
+        case 3: call(block, 3); break; \
+        default: call(block, 4);    \
+    }
+
+INLINE void forward_block(const vec *const *in, const vec *w, const vec *bias, vec *out, const shape *s,
+                          const int positions, const int channels) {
+    vec sum[AT_ONCE][4];
+    for (int p = 0; p < positions; p++)
+        for (int c = 0; c < channels; c++) sum[p][c] = bias[c];
+    const int row = s->kernel * s->inputs;
+    for (int y = 0; y < s->kernel; y++) {
+        const int from = y * s->width * s->inputs;
+        for (int k = 0; k < row; k++, w += s->outputs)
+            for (int c = 0; c < channels; c++) {
+                const vec weight = w[c];
+                for (int p = 0; p < positions; p++) sum[p][c] += in[p][from + k] * weight;
+            }
+    }
+    for (int p = 0; p < positions; p++)
+        for (int c = 0; c < channels; c++) out[p * s->outputs + c] = sum[p][c];
+}
+
+void conv_forward(const vec *in, const vec *w, const vec *bias, vec *out, const shape *given) {
+    const shape s = *given;
+    const int high = side(s.height, &s), wide = side(s.width, &s), count = high * wide;
+    for (int image = 0; image < s.images; image++, in += s.height * s.width * s.inputs, out += count * s.outputs)
+        for (int c = 0; c < s.outputs; c += 4)
+            for (int start = 0, together; start < count; start += together) {
+                const vec *from[AT_ONCE];
+                together = count - start >= AT_ONCE ? AT_ONCE : 1;
+                for (int p = 0; p < together; p++) {
+                    const int y = (start + p) / wide, x = (start + p) % wide;
+                    from[p] = in + (y * s.width + x) * s.stride * s.inputs;
+                }
+#define BLOCK(positions, channels) \
+    forward_block(from, w + c, bias + c, out + start * s.outputs + c, &s, positions, channels)
+                if (together == AT_ONCE) {
+                    UP_TO_4(BLOCK, AT_ONCE, s.outputs - c)
+                } else {
+                    UP_TO_4(BLOCK, 1, s.outputs - c)
+                }
+#undef BLOCK
+            }
+}
+
+INLINE void weights_block(const vec *in, const vec *grad, vec *dw, const shape *s, const int inputs,
+                          const int channels) {
+    vec sum[4][4];
+    for (int k = 0; k < inputs; k++)
+        for (int c = 0; c < channels; c++) sum[k][c] = dw[k * s->outputs + c];
+    const int high = side(s->height, s), wide = side(s->width, s);
+    for (int y = 0; y < high; y++) {
+        const vec *from = in + y * s->stride * s->width * s->inputs;
+        for (int x = 0; x < wide; x++, from += s->stride * s->inputs, grad += s->outputs)
+            for (int c = 0; c < channels; c++) {
+                const vec g = grad[c];
+                for (int k = 0; k < inputs; k++) sum[k][c] += from[k] * g;
+            }
+    }
+    for (int k = 0; k < inputs; k++)
+        for (int c = 0; c < channels; c++) dw[k * s->outputs + c] = sum[k][c];
+}
+
+/* Gradients of kernels and biases are added to dw and db. */
+void conv_backward_weights(const vec *in, const vec *grad, vec *dw, vec *db, const shape *given) {
+    const shape s = *given;
+    const int count = side(s.height, &s) * side(s.width, &s), row = s.kernel * s.inputs;
+    for (int image = 0; image < s.images; image++, in += s.height * s.width * s.inputs, grad += count * s.outputs) {
+        for (int p = 0; p < count; p++)
+            for (int c = 0; c < s.outputs; c++) db[c] += grad[p * s.outputs + c];
+        for (int y = 0; y < s.kernel; y++)
+            for (int c = 0; c < s.outputs; c += 4)
+                for (int k = 0; k < row; k += 4) {
+                    const vec *from = in + y * s.width * s.inputs + k;
+                    vec *to = dw + (y * row + k) * s.outputs + c;
+#define BLOCK(inputs, channels) weights_block(from, grad + c, to, &s, inputs, channels)
+                    switch (row - k) {
+                        case 1: UP_TO_4(BLOCK, 1, s.outputs - c) break;
+                        case 2: UP_TO_4(BLOCK, 2, s.outputs - c) break;
+                        case 3: UP_TO_4(BLOCK, 3, s.outputs - c) break;
+                        default: UP_TO_4(BLOCK, 4, s.outputs - c)
+                    }
+#undef BLOCK
+                }
+    }
+}
+
+INLINE void inputs_block(const vec *grad, const vec *w, vec *const *to, const shape *s, const int positions,
+                         const int inputs) {
+    vec sum[4][4];
+    for (int p = 0; p < positions; p++)
+        for (int k = 0; k < inputs; k++) sum[p][k] = to[p][k];
+    for (int c = 0; c < s->outputs; c++)
+        for (int k = 0; k < inputs; k++) {
+            const vec weight = w[k * s->outputs + c];
+            for (int p = 0; p < positions; p++) sum[p][k] += grad[p * s->outputs + c] * weight;
+        }
+    for (int p = 0; p < positions; p++)
+        for (int k = 0; k < inputs; k++) to[p][k] = sum[p][k];
+}
+
+void conv_backward_inputs(const vec *grad, const vec *w, vec *din, const shape *given) {
+    const shape s = *given;
+    const int wide = side(s.width, &s), count = side(s.height, &s) * wide, row = s.kernel * s.inputs;
+    const int size = s.height * s.width * s.inputs;
+    memset(din, 0, sizeof(vec) * size * s.images);
+    for (int image = 0; image < s.images; image++, din += size, grad += count * s.outputs)
+        for (int y = 0; y < s.kernel; y++)
+            for (int x = 0; x < s.kernel; x++)
+                for (int k = 0; k < s.inputs; k += 4)
+                    for (int start = 0, together; start < count; start += together) {
+                        vec *to[4];
+                        together = count - start >= 4 ? 4 : 1;
+                        for (int p = 0; p < together; p++) {
+                            const int down = (start + p) / wide * s.stride + y, right = (start + p) % wide * s.stride + x;
+                            to[p] = din + (down * s.width + right) * s.inputs + k;
+                        }
+                        const vec *from = grad + start * s.outputs;
+                        const vec *kernel = w + (y * row + x * s.inputs + k) * s.outputs;
+#define BLOCK(positions, inputs) inputs_block(from, kernel, to, &s, positions, inputs)
+                        if (together == 4) {
+                            UP_TO_4(BLOCK, 4, s.inputs - k)
+                        } else {
+                            UP_TO_4(BLOCK, 1, s.inputs - k)
+                        }
+#undef BLOCK
+                    }
+}
+
+/* Activations, as numbered in lanes.py, and dropout. */
+enum { RELU, TANGENT, SIGMOID, GELU, IDENTITY, KINDS };
+#define ENTRIES 32
+#define REALS (ENTRIES * LANES)
+#define ROOT_OF_HALF (REAL)0.70710678118654752
+#define DENSITY_AT_0 (REAL)0.39894228040143268
+
+/* value[i] = the function at x[i], or its derivative there. NaN stays NaN. */
+static void function_of(int kind, const REAL *restrict x, REAL *restrict value, int reals) {
+    switch (kind) {
+        case RELU:
+            for (int i = 0; i < reals; i++) value[i] = x[i] < 0 ? 0 : x[i];
+            break;
+        case TANGENT:
+            for (int i = 0; i < reals; i++) value[i] = TANH(x[i]);
+            break;
+        case SIGMOID:
+            for (int i = 0; i < reals; i++) value[i] = 1 / (1 + EXP(-x[i]));
+            break;
+        case GELU:
+            for (int i = 0; i < reals; i++) value[i] = x[i] * (1 + ERF(x[i] * ROOT_OF_HALF)) / 2;
+            break;
+        default:
+            for (int i = 0; i < reals; i++) value[i] = x[i];
+    }
+}
+
+static void derivative_of(int kind, const REAL *restrict x, REAL *restrict value, int reals) {
+    switch (kind) {
+        case RELU:
+            for (int i = 0; i < reals; i++) value[i] = x[i] <= 0 ? 0 : 1;
+            break;
+        case TANGENT:
+            for (int i = 0; i < reals; i++) value[i] = TANH(x[i]);
+            for (int i = 0; i < reals; i++) value[i] = 1 - value[i] * value[i];
+            break;
+        case SIGMOID:
+            for (int i = 0; i < reals; i++) value[i] = 1 / (1 + EXP(-x[i]));
+            for (int i = 0; i < reals; i++) value[i] *= 1 - value[i];
+            break;
+        case GELU: {
+            REAL density[REALS];
+            for (int i = 0; i < reals; i++) density[i] = DENSITY_AT_0 * EXP(-x[i] * x[i] / 2);
+            for (int i = 0; i < reals; i++) value[i] = (1 + ERF(x[i] * ROOT_OF_HALF)) / 2;
+            for (int i = 0; i < reals; i++) value[i] += x[i] * density[i];
+            break;
+        }
+        default:
+            for (int i = 0; i < reals; i++) value[i] = 1;
+    }
+}
+
+/* Apply to every lane its own function. */
+static void by_lane(void (*apply)(int, const REAL *, REAL *, int), const REAL *x, REAL *of, int reals,
+                    const int32_t *kind) {
+    vec kinds;
+    int here[KINDS] = {0};
+    for (int lane = 0; lane < LANES; lane++) {
+        kinds[lane] = (REAL)kind[lane];
+        here[kind[lane]]++;
+    }
+    for (int k = 0; k < KINDS; k++) {
+        REAL value[REALS];
+        if (here[k] == LANES) apply(k, x, of, reals);
+        if (!here[k] || here[k] == LANES) continue;
+        apply(k, x, value, reals);
+        const vec *found = (const vec *)value;
+        vec *to = (vec *)of;
+        const flags chosen = kinds == (REAL)k;
+        for (int entry = 0; entry < reals / LANES; entry++)
+            to[entry] = (vec)((chosen & (flags)found[entry]) | (~chosen & (flags)to[entry]));
+    }
+}
+
+/* The finaliser of SplitMix64. */
+INLINE words mixed(words x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+#define KEPT(draws, bound) (-__builtin_convertvector((signed_words)(draws) >= (bound), half))
+
+/* Multiply entries from number `first` on by their dropout masks: scale where one is kept, else 0. Draws are those of
+ * streams.bits, four to a word of 64 bits, the lowest first; an entry is kept where its draw, signed, is at least
+ * `least`. */
+static void drop(half *values, int64_t first, int entries, const words *key, const int16_t *least,
+                 const half *scale) {
+    signed_words bound[2];
+    for (int lane = 0; lane < LANES; lane++) bound[lane / 8][lane % 8] = (int64_t)least[lane] * ((int64_t)1 << 48);
+    for (int64_t entry = first; entry < first + entries;) {
+        const uint64_t index = (uint64_t)(entry / 4 + 1) * 0x9E3779B97F4A7C15u;
+        words low = mixed(key[0] + index), high = mixed(key[1] + index);
+        do {
+            /* The draw as the highest bits, whose order the lower ones do not change. */
+            const int up = 16 * (3 - (int)(entry % 4));
+            values[0] *= KEPT(low << up, bound[0]) * scale[0];
+            values[1] *= KEPT(high << up, bound[1]) * scale[1];
+            values += 2;
+        } while (++entry % 4 && entry < first + entries);
+    }
+}
+
+/* out = dropout(activation(x)); no dropout where key is NULL. */
+void activation_forward(const REAL *x, REAL *out, int64_t entries, const int32_t *kind, int64_t first,
+                        const words *key, const int16_t *least, const half *scale) {
+    for (int64_t done = 0; done < entries; done += ENTRIES) {
+        const int some = entries - done < ENTRIES ? (int)(entries - done) : ENTRIES;
+        by_lane(function_of, x + done * LANES, out + done * LANES, some * LANES, kind);
+        if (key) drop((half *)(out + done * LANES), first + done, some, key, least, scale);
+    }
+}
+
+/* From the gradient of out that of x. */
+void activation_backward(const REAL *x, const REAL *grad, REAL *dx, int64_t entries, const int32_t *kind, int64_t first,
+                         const words *key, const int16_t *least, const half *scale) {
+    REAL slope[REALS];
+    for (int64_t done = 0; done < entries; done += ENTRIES) {
+        const int some = entries - done < ENTRIES ? (int)(entries - done) : ENTRIES;
+        by_lane(derivative_of, x + done * LANES, slope, some * LANES, kind);
+        for (int i = 0; i < some * LANES; i++) dx[done * LANES + i] = grad[done * LANES + i] * slope[i];
+        if (key) drop((half *)(dx + done * LANES), first + done, some, key, least, scale);
+    }
+}
+
+/* Maxima of squares of size x size entries, the first where several are equal, and which they were. */
+void pool_forward(const vec *in, REAL *out, int32_t *which, const shape *given) {
+    const shape s = *given;
+    const int high = s.height / s.kernel, wide = s.width / s.kernel;
+    for (int image = 0; image < s.images; image++, in += s.height * s.width * s.inputs)
+        for (int y = 0; y < high; y++)
+            for (int x = 0; x < wide; x++)
+                for (int c = 0; c < s.inputs; c++, out += LANES, which += LANES) {
+                    for (int down = 0; down < s.kernel; down++)
+                        for (int right = 0; right < s.kernel; right++) {
+                            const int at = ((y * s.kernel + down) * s.width + x * s.kernel + right) * s.inputs + c;
+                            const REAL *found = (const REAL *)(in + at);
+                            const int first = !down && !right;
+                            for (int lane = 0; lane < LANES; lane++) {
+                                const int more = first || found[lane] > out[lane] || found[lane] != found[lane];
+                                which[lane] = more ? at : which[lane];
+                                out[lane] = more ? found[lane] : out[lane];
+                            }
+                        }
+                }
+}
+
+void pool_backward(const REAL *grad, REAL *din, const int32_t *which, const shape *given) {
+    const shape s = *given;
+    const int64_t size = (int64_t)s.height * s.width * s.inputs * LANES;
+    const int count = (s.height / s.kernel) * (s.width / s.kernel) * s.inputs;
+    memset(din, 0, sizeof(REAL) * size * s.images);
+    for (int image = 0; image < s.images; image++, din += size)
+        for (int entry = 0; entry < count; entry++, grad += LANES, which += LANES)
+            for (int lane = 0; lane < LANES; lane++) din[which[lane] * LANES + lane] = grad[lane];
+}
