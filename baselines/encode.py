@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from zoobench import hub, progress
 from zoobench.cli_parts import needs
 from zoobench.zoos import resolve
 
@@ -28,6 +27,8 @@ def encode(
 
     Example: zoobench encode --model model --zoo small-cnn-zoo-lite/mnist --out z.parquet
     """
+    from zoobench import hub, progress
+
     with needs("torch", "baselines"):
         from .encoding import encoded, load_encoder, write_encoded
     with progress.spinner("encoding"):

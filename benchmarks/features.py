@@ -1,23 +1,23 @@
 """How fast weight statistics are extracted: array code against percentiles layer by layer.
 
-    python benchmarks/features.py [--rows 4000] [--zoo small-cnn-zoo/mnist]
+    python benchmarks/bench.py features
 
-``percentile`` is ``np.percentile``, ``mean`` and ``var`` of each tensor for all rows at once, the usual way;
-``row by row`` does the same for one network at a time. Best of five, same weights, same machine.
+The 56 statistics of networks of 4,970 weights. *percentile* is ``np.percentile``, ``mean`` and ``var`` of each tensor
+for all rows at once, the usual way; *row by row* does the same for one network at a time; both on one core.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
+from measured import Figure, rate_of, taking_turns
 
 from zoobench.features import QUARTILES, extract
 from zoobench.layout import Layout, layout_of
 from zoobench.zoos import resolve
+
+ZOO = "small-cnn-zoo/mnist"
 
 
 def by_percentile(weights: np.ndarray, layout: Layout) -> np.ndarray:
@@ -32,36 +32,36 @@ def row_by_row(weights: np.ndarray, layout: Layout) -> np.ndarray:
     return np.concatenate([by_percentile(row[None], layout) for row in weights])
 
 
-def rows_per_second(compute: Callable[[np.ndarray, Layout], np.ndarray], weights: np.ndarray, layout: Layout) -> float:
-    best = np.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        compute(weights, layout)
-        best = min(best, time.perf_counter() - start)
-    return len(weights) / best
+def sorted_tensors(weights: np.ndarray, layout: Layout) -> None:
+    """What percentiles cannot do without, on one core."""
+    for tensor in layout.tensors:
+        np.sort(weights[:, tensor.slice], axis=1)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--zoo", default="small-cnn-zoo/mnist")
-    arguments = parser.parse_args()
-    layout = layout_of(resolve(arguments.zoo).spec.network)
-    weights = np.random.default_rng(0).normal(size=(arguments.rows, layout.size)).astype(np.float32)
-    ours = extract("stats", weights, layout)
-    np.testing.assert_allclose(ours, by_percentile(weights, layout), rtol=1e-3, atol=1e-5)
-    speed = {
-        "extract": rows_per_second(lambda w, ly: extract("stats", w, ly), weights, layout),
-        "percentile": rows_per_second(by_percentile, weights, layout),
-        "row by row": rows_per_second(row_by_row, weights[: arguments.rows // 8], layout),
-    }
-    report = {
-        "weights": layout.size,
-        "rows_per_second": {name: round(value) for name, value in speed.items()},
-        "ratio": {name: round(speed["extract"] / value, 1) for name, value in speed.items()},
-    }
-    print(json.dumps(report, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+def figures(quick: bool) -> Iterator[Figure]:
+    rows = 1_000 if quick else 8_000
+    layout = layout_of(resolve(ZOO).spec.network)
+    weights = np.random.default_rng(0).normal(size=(rows, layout.size)).astype(np.float32)
+    few = weights[: rows // 8]
+    np.testing.assert_allclose(extract("stats", few, layout), by_percentile(few, layout), rtol=1e-3, atol=1e-5)
+    rates = taking_turns(
+        {
+            "ours": rate_of(lambda: extract("stats", weights, layout), rows),
+            "percentile": rate_of(lambda: by_percentile(weights, layout), rows),
+            "row by row": rate_of(lambda: row_by_row(few, layout), len(few)),
+            "sort": rate_of(lambda: sorted_tensors(weights, layout), rows),
+        },
+        2 if quick else 5,
+    )
+    for alternative, guard in (("percentile", 4), ("row by row", 15)):
+        yield Figure(
+            f"{7 * len(layout.tensors)} statistics of {layout.size:,} weights",
+            "rows/s",
+            rates["ours"],
+            f"`np.percentile`, {'all rows at once' if alternative == 'percentile' else alternative}",
+            rates[alternative],
+            "`np.sort` of each tensor on each core",
+            2 * max(rates["sort"]),
+            rate_goal=80_000,
+            guard=guard,
+        )

@@ -1,24 +1,24 @@
-"""Training steps of hyper-representations: ours against the formulation neuron by neuron, in one run.
+"""Training steps of hyper-representations: ours against the formulation neuron by neuron.
 
-    python benchmarks/hyperrep.py [--batch 100] [--rounds 5] [--width 800] [--device cpu]
+    python benchmarks/bench.py hyperrep
 
 Networks of 2,464 weights (MNIST zoos), EcD with the sizes of the authors' code. The alternative embeds and restores
 one neuron after the other, computes attention step by step, and goes through the network once for each view; it has the
-same parameters, and the script stops unless both give the same loss. A sample is one network: two views, forward,
-backward, a step of Adam. Rounds alternate, so that a busy machine is busy for all.
+same parameters, and nothing is measured unless both give the same loss. A sample is one network: two views, forward,
+backward, a step of Adam.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from measured import Figure, matmul_flops, rate_of, taking_turns
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import set_seed
 
 from zoobench.layout import layout_of
@@ -88,17 +88,12 @@ def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
     return model.config.beta * torch.stack(rebuilt).mean() + (1 - model.config.beta) * apart
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--width", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+def figures(quick: bool) -> Iterator[Figure]:
+    batch, width = (10, 64) if quick else (100, 0)
     layout = layout_of(resolve(ZOO).spec.network)
     set_seed(0)
-    model = HyperRepModel(HyperRepPredictor(width=arguments.width).config(layout)).to(arguments.device)
-    weights = 0.2 * torch.randn(arguments.batch, layout.size, device=arguments.device)
+    model = HyperRepModel(HyperRepPredictor(width=width).config(layout))
+    weights = 0.2 * torch.randn(batch, layout.size)
     views = model.augmentation(weights.repeat(2, 1))
     model.eval()
     with torch.inference_mode():
@@ -107,39 +102,32 @@ def main() -> None:
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
 
-    def step(loss_of: Callable[[HyperRepModel, torch.Tensor], torch.Tensor], bf16: bool) -> float:
-        start = time.perf_counter()
+    def step(loss_of: Callable[[HyperRepModel, torch.Tensor], torch.Tensor], bf16: bool) -> None:
         optimizer.zero_grad()
         drawn = model.augmentation(weights.repeat(2, 1))
-        with torch.autocast(arguments.device, torch.bfloat16, enabled=bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = loss_of(model, drawn)
         loss.backward()
         optimizer.step()
-        if arguments.device != "cpu":
-            torch.cuda.synchronize()
-        return arguments.batch / (time.perf_counter() - start)
 
     ways = {
-        "neuron by neuron": (loss_by_neuron, False),
-        "ours, float32": (HyperRepModel.loss_of, False),
-        "ours, bfloat16": (HyperRepModel.loss_of, True),
+        "neuron by neuron": functools.partial(step, loss_by_neuron, False),
+        "float32": functools.partial(step, HyperRepModel.loss_of, False),
+        "bfloat16": functools.partial(step, HyperRepModel.loss_of, True),
     }
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(arguments.rounds + 1):
-        for name, (loss_of, bf16) in ways.items():
-            rate = step(loss_of, bf16)
-            if turn:
-                rates[name].append(rate)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(
-        f"{parameters:,} parameters, token {model.config.width}, batch {arguments.batch}, loss {ours:.4f} both ways\n"
-    )
-    print("| formulation | samples/s | spread | ratio |\n|---|---|---|---|")
-    base = statistics.median(rates["neuron by neuron"])
-    for name, found in rates.items():
-        median = statistics.median(found)
-        print(f"| {name} | {median:.1f} | {min(found):.1f}–{max(found):.1f} | {median / base:.2f} |")
-
-
-if __name__ == "__main__":
-    main()
+    rates = taking_turns({name: rate_of(work, batch) for name, work in ways.items()}, 2 if quick else 5)
+    with FlopCounterMode(display=False) as counter:
+        step(HyperRepModel.loss_of, False)
+    bound = matmul_flops(torch.get_num_threads()) / (counter.get_total_flops() / batch)
+    for precision, goal in (("float32", 2.0), ("bfloat16", None)):
+        yield Figure(
+            f"hyper-representations, token {model.config.width}, batch {batch}, {precision}",
+            "samples/s",
+            rates[precision],
+            "neuron by neuron, float32",
+            rates["neuron by neuron"],
+            "float32 matmul",
+            bound,
+            ratio_goal=goal,
+            guard=0.7,
+        )

@@ -1,28 +1,28 @@
 """How fast a column of weights is read: parquet to one float32 matrix, and what people do otherwise.
 
-    python benchmarks/loading.py [--rows 100000] [--weights 4970]
+    python benchmarks/bench.py loading
 
 Makes a zoo's shards in a temporary folder (removed afterwards), then reads them in one process per way, best of eight:
-cold is parquet to matrix, warm a memory map of a copy that was decoded before. GB/s count the bytes of the matrix;
-memory is the peak resident size of the reading process, less what it had before, in matrices. The page cache holds the
-files: decoding is measured, not the disk. Two threads each.
+cold is parquet to matrix, warm a memory map of a copy that was decoded before. Bytes are those of the matrix; memory
+is the peak resident size of the reading process, less what it had before, in matrices. The page cache holds the files:
+decoding is measured, not the disk. Two threads each.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from measured import Figure, copy_bytes
 
 from zoobench import schema, shards, weights
 
@@ -129,34 +129,42 @@ def _peak_memory() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--weights", type=int, default=4_970)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.way:
-        measure(arguments.way, arguments.folder, arguments.weights)
-        return
+def figures(quick: bool) -> Iterator[Figure]:
+    rows, width = (20_000 if quick else 100_000), 4_970
+    rates, memory = {}, {}
     with tempfile.TemporaryDirectory() as name:
-        start = time.perf_counter()
-        make(Path(name), arguments.rows, arguments.weights)
-        print(
-            f"{arguments.rows:,} rows of {arguments.weights:,} weights, written in {time.perf_counter() - start:.0f} s"
-        )
-        print("\n| way | GB/s | of zoobench's cold | peak memory / matrix |\n|---|---|---|---|")
+        make(Path(name), rows, width)
         environment = os.environ | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": str(_THREADS)}
-        cold = 0.0
-        for way, (described, _) in WAYS.items():
-            command = [sys.executable, __file__, "--way", way, "--folder", name, "--weights", str(arguments.weights)]
+        for way in WAYS:
+            command = [sys.executable, __file__, way, name, str(width)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            seconds, size, memory = json.loads(done.stdout)
-            rate = size / seconds / 1e9
-            cold = cold or rate
-            shown = "" if way in _WARM else f"{memory / size:.2f}"
-            print(f"| {described} | {rate:.2f} | {rate / cold:.2f} | {shown} |", flush=True)
+            seconds, size, peak = json.loads(done.stdout)
+            rates[way], memory[way] = size / seconds, peak / size
+    copied = copy_bytes()
+    for other in WAYS:
+        if other in ("zoobench", "mapped"):
+            continue
+        yield Figure(
+            f"{rows:,} rows of {width:,} weights, cold (memory: {memory['zoobench']:.2f} matrices)",
+            "bytes/s",
+            [rates["zoobench"]],
+            f"{WAYS[other][0]} (memory: {memory[other]:.2f})",
+            [rates[other]],
+            "copy in memory, a core",
+            copied,
+            rate_goal=1.5e9,
+            guard={"pandas": 2, "npy": 0.3}.get(other, 0.5),
+        )
+    yield Figure(
+        f"{rows:,} rows of {width:,} weights, warm: {WAYS['mapped'][0]}",
+        "bytes/s",
+        [rates["mapped"]],
+        WAYS["npy"][0],
+        [rates["npy"]],
+        rate_goal=10e9,
+        guard=3,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,9 +1,9 @@
-"""Training speed: one population against a plain per-model PyTorch loop, in one run.
+"""Training speed: one population against a plain per-model PyTorch loop.
 
-    python benchmarks/population.py [--seconds 4] [--cores 2] [ZOO:BATCH ...]
+    python benchmarks/bench.py population
+    python benchmarks/population.py [--seconds 4] [--cores 2] [ZOO:BATCH ...]    # every formulation
 
-Images per second, forward, backward and optimizer step, for the runs of one chunk with their own activation, dropout
-rate and optimizer:
+Images per second, forward, backward and optimizer step, for the runs of one chunk:
 
 - ``loop``: what anybody would write, an ``nn.Module`` and a ``torch.optim`` optimizer per model, one model after the
   other, PyTorch's threads on all cores;
@@ -11,6 +11,8 @@ rate and optimizer:
 - ``grouped`` / ``per_run`` / ``lanes``: populations side by side, one chunk and one thread per core, as ``zoobench
   build`` trains on CPU, by each formulation of the convolutions. ``*`` marks the one that
   ``formulation.conv_formulation`` picks; its thresholds come from this table.
+
+The second command takes the runs' own activations, dropout rates and optimizers; the first has ReLU and Adam for all.
 """
 
 from __future__ import annotations
@@ -21,21 +23,24 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from measured import Figure, matmul_flops, taking_turns
 from torch import nn
 
 from zoobench import streams
-from zoobench.formulation import ConvFormulation, conv_formulation
+from zoobench.formulation import ConvFormulation, conv_formulation, conv_multiply_adds
 from zoobench.images import Images
 from zoobench.initialisers import initial_weights
+from zoobench.layout import layout_of
 from zoobench.nets import module
 from zoobench.population import Population
 from zoobench.runs import Run, runs_of
-from zoobench.zoos import resolve
-from zoobench.zoos.spec import Conv, Network
+from zoobench.zoos import Zoo, resolve
+from zoobench.zoos.spec import Conv, Linear, Network
 
 SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}
 CASES = (
@@ -144,6 +149,78 @@ def loop_step(network: Network, runs: list[Run], side: int) -> Step:
     return step
 
 
+def chunk_of(zoo: Zoo, batch: int, **same: object) -> list[Run]:
+    """Runs of a zoo with a batch size, all images and further hyperparameters in common."""
+    changes: dict[str, Any] = {"batch_size": batch, "train_fraction": 1.0, **same}
+    return [
+        dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, **changes))
+        for run in runs_of(zoo)[: zoo.size.chunk if zoo.repo == "tetris-zoo" else RUNS]
+    ]
+
+
+def operations(network: Network, side: int) -> int:
+    """Floating-point operations of training on one image: two per multiply-add, for outputs and both gradients."""
+    dense = sum(layer.inputs * layer.outputs for layer in network.layers if isinstance(layer, Linear))
+    return 3 * 2 * (conv_multiply_adds(network, side) + dense)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to measure, the ratio to reach, and the one below which CI fails."""
+
+    zoo: str
+    batch: int
+    goal: float
+    guard: float
+
+
+MEASURED = (
+    Case("tetris-zoo/seed", 4, 200, 30),
+    Case("tetris-zoo/seed", 32, 200, 30),
+    Case("mnist-zoo/seed", 10, 6, 2),
+    Case("mnist-zoo/seed", 64, 3, 1),
+    Case("small-cnn-zoo/mnist", 32, 5, 2),
+    Case("small-cnn-zoo/mnist", 64, 4, 1.5),
+    Case("small-cnn-zoo/mnist", 512, 1, 0.8),
+    Case("cnn-zoo-2/mnist", 128, 1.2, 0.7),
+)
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Populations on two cores. ``quick`` leaves the largest steps out."""
+    flops = matmul_flops(2)
+    for case in MEASURED:
+        if quick and case.batch >= 128:
+            continue
+        zoo = resolve(case.zoo)
+        network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
+        adam = {"optimizer": "adam", "dropout": 0.0, "learning_rate": 1e-3, "weight_decay": 0.0}
+        runs = chunk_of(zoo, case.batch, **adam, **({} if zoo.repo == "tetris-zoo" else {"activation": "relu"}))
+        conv = conv_formulation(network, side, case.batch, len(runs), CPU)
+        make_ours = functools.partial(population_step, network, runs, side, conv)
+        make_loop = functools.partial(loop_step, network, runs, side)
+        seconds = 0.7 if quick else 3.0
+        rates = taking_turns(
+            {
+                "ours": functools.partial(rate, [make_ours] * 2, 1, seconds),
+                "loop": functools.partial(rate, [make_loop], 2, seconds),
+            },
+            1 if quick else 3,
+        )
+        weights = layout_of(network).size
+        yield Figure(
+            f"`{zoo.id}` ({weights:,} weights), batch {case.batch}, {len(runs):,} runs",
+            "images/s",
+            rates["ours"],
+            "PyTorch loop, a model at a time",
+            rates["loop"],
+            "float32 matmul",
+            flops / operations(network, side),
+            ratio_goal=case.goal,
+            guard=case.guard,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=CASES, metavar="ZOO:BATCH")
@@ -157,11 +234,7 @@ def main() -> None:
         name, _, batch = case.partition(":")
         zoo = resolve(name)
         network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
-        same: dict[str, Any] = {"batch_size": int(batch), "train_fraction": 1.0}
-        runs = [
-            dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, **same))
-            for run in runs_of(zoo)[: zoo.size.chunk if zoo.repo == "tetris-zoo" else RUNS]
-        ]
+        runs = chunk_of(zoo, int(batch))
         convolutions = any(isinstance(layer, Conv) for layer in network.layers)
         ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped",)
         picked = conv_formulation(network, side, int(batch), len(runs), CPU)

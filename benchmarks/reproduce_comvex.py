@@ -310,7 +310,7 @@ def main() -> None:
             parts.append(f"**Figures 4 to 13, `{zoo.id}`**, test split.\n\n{table(head, rows)}")
     command = f"python benchmarks/reproduce_comvex.py --scale {arguments.scale} --trials {arguments.trials}"
     command += f" --repos {arguments.repos}" + (f" --collections {arguments.collections}" * bool(arguments.collections))
-    write("comvex", TITLE, [about(command, work, zoos), *parts])
+    write(DOCUMENTS / "comvex.md", TITLE, [about(command, work, zoos), *parts])
 
 
 if __name__ == "__main__":

@@ -292,7 +292,9 @@ def main() -> None:
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""
     write(
-        "hyperrep", TITLE, [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts]
+        DOCUMENTS / "hyperrep.md",
+        TITLE,
+        [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts],
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from reproduction import Work, about, built, difference, parser, scores, table, write
+from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
 from sklearn.metrics import r2_score
 
 from zoobench import hub
@@ -155,7 +155,7 @@ def main() -> None:
         )
     command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
     command += f" --without {arguments.without}" if arguments.without else ""
-    write("unterthiner", TITLE, [about(command, work, chosen), *parts])
+    write(DOCUMENTS / "unterthiner.md", TITLE, [about(command, work, chosen), *parts])
 
 
 if __name__ == "__main__":

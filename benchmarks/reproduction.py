@@ -111,9 +111,8 @@ def about(command: str, work: Work, zoos: Sequence[Zoo]) -> str:
     )
 
 
-def write(name: str, title: str, parts: Sequence[str]) -> None:
-    """Put tables into docs/reproduction/<name>.md, between its two marks; the text around them stays."""
-    path = DOCUMENTS / f"{name}.md"
+def write(path: Path, title: str, parts: Sequence[str]) -> None:
+    """Put tables into a document, between its two marks; the text around them stays."""
     start = f"# {title}\n\n{MARKS[0]}\n{MARKS[1]}\n"
     before, rest = (path.read_text() if path.exists() else start).split(MARKS[0])
     content = "\n\n".join(parts)

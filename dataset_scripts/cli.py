@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoobench import cli, progress
+from zoobench import cli
 from zoobench.errors import ZoobenchError
-from zoobench.manifest import ConfigManifest
 from zoobench.zoos import Zoo, resolve
+
+if TYPE_CHECKING:
+    from zoobench.manifest import ConfigManifest
 
 app = typer.Typer(help="Import an original release as a dataset folder.", no_args_is_help=True)
 
@@ -29,7 +31,7 @@ def small_cnn_zoo(
 
     Example: zoobench import small-cnn-zoo mnist.tar.xz --out zoos --nfn-split mnist_split.csv
     """
-    from zoobench import hub
+    from zoobench import hub, progress
 
     with cli.needs("torch", "build"):
         from .small_cnn_release import import_small_cnn_zoo
@@ -48,7 +50,7 @@ def schurholt(
     Nothing in a .pt file is run: tensors, containers and known dataset classes are read, anything else is refused.
     Example: zoobench import schurholt dataset.pt --zoo tetris-zoo/seed --out zoos
     """
-    from zoobench import hub
+    from zoobench import hub, progress
 
     chosen = _full(zoo)
     with cli.needs("torch", "build"):
@@ -68,7 +70,7 @@ def comvex(
 
     Example: zoobench import comvex cifar10.pt --zoo cnn-zoo-2/cifar10 --out zoos
     """
-    from zoobench import hub
+    from zoobench import hub, progress
 
     chosen = _full(zoo)
     with cli.needs("torch", "build"):

@@ -13,9 +13,7 @@ from typing import Annotated
 
 import typer
 
-from zoobench import hub, progress
 from zoobench.errors import ZoobenchError
-from zoobench.tables import console
 from zoobench.zoos import Zoo, resolve
 
 app = typer.Typer(invoke_without_command=True)
@@ -34,6 +32,9 @@ def quickstart(
 
     Example: zoobench quickstart --out zoobench-quickstart
     """
+    from zoobench import progress
+    from zoobench.tables import console
+
     zoo = resolve(ZOO)
     folder = _dataset(zoo)
     typer.echo("[2/5] installing it for load_dataset")
@@ -78,6 +79,8 @@ Next:
 
 def _dataset(zoo: Zoo) -> Path:
     """The zoo's dataset folder, built unless it is there."""
+    from zoobench import hub, progress
+
     home = hub.data_home()
     if zoo.id in hub.built_zoos():
         typer.echo(f"[1/5] {zoo.id} is already in {home / zoo.repo}")

@@ -54,3 +54,14 @@ def test_scoring_needs_no_heavy_library(modules):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_command_line_starts_without_tables_and_numbers():
+    code = (
+        "import sys; from zoobench.cli import main; sys.argv = ['zoobench', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('numpy', 'pandas', 'pyarrow', 'pydantic', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
