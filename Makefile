@@ -44,8 +44,8 @@ browser:
 lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout; hours.
 	$(BIN)/python benchmarks/build_zoos.py --scale lite --images $(IMAGES)
 
-bench: $(VENV)/.dev  ## Population against a per-model loop, in one run.
-	$(BIN)/python benchmarks/population.py --seconds 4
+bench: $(VENV)/.dev  ## The table of docs/benchmarks.md, in one run; some ten minutes of an idle machine.
+	$(BIN)/python benchmarks/bench.py --write
 
 reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.
 	$(BIN)/python benchmarks/reproduce_unterthiner.py --scale $(SCALE) --trials $(TRIALS)

@@ -53,7 +53,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         },
         2 if quick else 5,
     )
-    for alternative, guard in (("percentile", 4), ("row by row", 15)):
+    for alternative, guard in (("percentile", 2), ("row by row", 8)):
         yield Figure(
             f"{7 * len(layout.tensors)} statistics of {layout.size:,} weights",
             "rows/s",

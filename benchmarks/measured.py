@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,17 +109,36 @@ def rate_of(work: Callable[[], object], count: float) -> Callable[[], float]:
     return measure
 
 
+@contextlib.contextmanager
+def apart(function: Callable[..., float]) -> Iterator[Callable[..., Callable[[], float]]]:
+    """Ways that are measured in a process of their own each, so that no threads of others are about.
+
+    ``way(*arguments)`` gives a way for ``taking_turns``; function and arguments are pickled.
+    """
+    with contextlib.ExitStack() as open_pools:
+
+        def way(*arguments: object) -> Callable[[], float]:
+            pool = open_pools.enter_context(multiprocessing.get_context("spawn").Pool(1))
+            return lambda: pool.apply(function, arguments)
+
+        yield way
+
+
 def matmul_flops(threads: int) -> float:
-    """Floating-point operations per second of float32 matrix products in PyTorch: the best of ten."""
+    """Floating-point operations per second of float32 matrix products, by PyTorch or NumPy: the best of ten each."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     size = 1536
+    left = torch.randn(size, size)
+    as_array = left.numpy()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    left = torch.randn(size, size)
-    best = max(rate_of(lambda: left @ left, 2 * size**3)() for _ in range(10))
+    with threadpool_limits(threads):
+        ways = (rate_of(lambda: left @ left, 2 * size**3), rate_of(lambda: as_array @ as_array, 2 * size**3))
+        found = max(way() for way in ways for _ in range(10))
     torch.set_num_threads(before)
-    return best
+    return found
 
 
 def copy_bytes() -> float:

@@ -23,12 +23,12 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from measured import Figure, matmul_flops, taking_turns
+from measured import Figure, apart, matmul_flops, taking_turns
 from torch import nn
 
 from zoobench import streams
@@ -67,36 +67,38 @@ Step = Callable[[], int]
 CPU = torch.device("cpu")
 
 
-def rate(makers: Sequence[Callable[[], Step]], threads: int, seconds: float) -> float:
-    """Images per second of steps that run side by side, each in its own Python thread with ``threads`` of PyTorch.
+def rate(make: Callable[[], Step], copies: int, threads: int, seconds: float) -> float:
+    """Images per second of steps, so many side by side, each in its own Python thread with ``threads`` of PyTorch.
 
     A step returns how many images it has trained on. What runs before all have made their first step is not counted.
     """
-    counts = [0] * len(makers)
-    ready, stop = threading.Barrier(len(makers) + 1), threading.Event()
+    torch.set_num_threads(threads)
+    counts = [0] * copies
+    ready = threading.Barrier(copies)
+    times = [(0.0, 0.0)] * copies
 
     def work(number: int) -> None:
         torch.set_num_threads(threads)
         try:
-            step = makers[number]()
+            step = make()
             step()
         except BaseException:
             ready.abort()
             raise
         ready.wait()
-        while not stop.is_set():
+        start = time.perf_counter()
+        while time.perf_counter() < start + seconds:
             counts[number] += step()
+        times[number] = start, time.perf_counter()
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(len(makers))]
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(1, copies)]
     for worker in workers:
         worker.start()
-    ready.wait()
-    start = time.perf_counter()
-    time.sleep(seconds)
-    stop.set()
+    # In the main thread, too: PyTorch's own threads belong to it.
+    work(0)
     for worker in workers:
         worker.join()
-    return sum(counts) / (time.perf_counter() - start)
+    return sum(count / (end - start) for count, (start, end) in zip(counts, times, strict=True))
 
 
 def random_images(side: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -197,16 +199,15 @@ def figures(quick: bool) -> Iterator[Figure]:
         adam = {"optimizer": "adam", "dropout": 0.0, "learning_rate": 1e-3, "weight_decay": 0.0}
         runs = chunk_of(zoo, case.batch, **adam, **({} if zoo.repo == "tetris-zoo" else {"activation": "relu"}))
         conv = conv_formulation(network, side, case.batch, len(runs), CPU)
-        make_ours = functools.partial(population_step, network, runs, side, conv)
-        make_loop = functools.partial(loop_step, network, runs, side)
         seconds = 0.7 if quick else 3.0
-        rates = taking_turns(
-            {
-                "ours": functools.partial(rate, [make_ours] * 2, 1, seconds),
-                "loop": functools.partial(rate, [make_loop], 2, seconds),
-            },
-            1 if quick else 3,
-        )
+        with apart(rate) as way:
+            rates = taking_turns(
+                {
+                    "ours": way(functools.partial(population_step, network, runs, side, conv), 2, 1, seconds),
+                    "loop": way(functools.partial(loop_step, network, runs, side), 1, 2, seconds),
+                },
+                1 if quick else 3,
+            )
         weights = layout_of(network).size
         yield Figure(
             f"`{zoo.id}` ({weights:,} weights), batch {case.batch}, {len(runs):,} runs",
@@ -239,11 +240,13 @@ def main() -> None:
         ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped",)
         picked = conv_formulation(network, side, int(batch), len(runs), CPU)
         make_loop = functools.partial(loop_step, network, runs, side)
-        loop, loops = rate([make_loop], cores, seconds), rate([make_loop] * cores, 1, seconds)
-        speeds = {"loop": loop, "loops": loops}
-        for way in ways:
-            label = (way if convolutions else "dense") + ("*" if way == picked else "")
-            speeds[label] = rate([functools.partial(population_step, network, runs, side, way)] * cores, 1, seconds)
+        with apart(rate) as way:
+            loop, loops = way(make_loop, 1, cores, seconds)(), way(make_loop, cores, 1, seconds)()
+            speeds = {"loop": loop, "loops": loops}
+            for conv in ways:
+                label = (conv if convolutions else "dense") + ("*" if conv == picked else "")
+                make = functools.partial(population_step, network, runs, side, conv)
+                speeds[label] = way(make, cores, 1, seconds)()
         for label, speed in speeds.items():
             setting = f"{zoo.id:22} {side:4} {int(batch):5} {len(runs):4}"
             print(f"{setting} {label:9} {speed:11,.0f} {speed / loop:7.1f}x {speed / loops:7.1f}x", flush=True)

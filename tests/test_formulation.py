@@ -38,6 +38,7 @@ def test_multiply_adds_are_those_that_pytorch_counts(name):
         ("mnist-zoo/seed", 28, 4, True, "lanes"),
         ("small-cnn-zoo/mnist", 28, 512, True, "lanes"),
         ("cnn-zoo-2/mnist", 28, 1, True, "per_run"),
+        ("tetris-zoo/seed", 4, 4, True, "grouped"),
         ("mnist-zoo/seed", 28, 4, False, "grouped"),
         ("mnist-zoo/seed", 28, 10, False, "per_run"),
         ("small-cnn-zoo/mnist", 28, 16, False, "grouped"),

@@ -50,11 +50,12 @@ def conv_formulation(network: Network, side: int, batch: int, runs: int, device:
     about 1.9 million multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
-    if device.type != "cpu":
+    work = batch * conv_multiply_adds(network, side)
+    if device.type != "cpu" or not work:
         return "grouped"
     if 2 * runs >= lanes.LANES and layout_of(network).size <= _LANE_WEIGHTS and lanes.available():
         return "lanes"
-    return "per_run" if batch * conv_multiply_adds(network, side) > _PER_RUN_MULTIPLY_ADDS else "grouped"
+    return "per_run" if work > _PER_RUN_MULTIPLY_ADDS else "grouped"
 
 
 def at_once(conv: ConvFormulation, network: Network, side: int, batch: int, device: torch.device) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from .errors import ZoobenchError, did_you_mean
 from .formulation import ConvFormulation, at_once, conv_formulation
 from .images import Images
 from .initialisers import initial_weights
+from .native import keep_freed_memory
 from .nets import RunActivations, RunDropout, forward
 from .optimizers import OPTIMIZERS, Updater
 from .runs import Run
@@ -189,6 +190,8 @@ class Population:
             if run.hyperparameters.optimizer not in OPTIMIZERS:
                 name = run.hyperparameters.optimizer
                 raise ZoobenchError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}")
+        if device.type == "cpu":
+            keep_freed_memory()
         self.network = network
         self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
         self.runs = [runs[i] for i in self.order]
