@@ -25,7 +25,8 @@ class Figure:
         limit: what bounds the rate on this machine.
         bound: that rate, measured in the same run; NaN if it has none.
         ratio_goal, rate_goal: the least ratio and rate to reach, or ``None``.
-        guard: the ratio below which CI fails: far enough down for a noisy machine.
+        guard: the ratio, or without an alternative the share of the bound, below which CI fails: far enough down for a
+            noisy machine.
     """
 
     what: str
@@ -56,6 +57,11 @@ class Figure:
     def reached(self) -> bool:
         enough = self.ratio_goal is None or self.ratio >= self.ratio_goal
         return enough and (self.rate_goal is None or self.rate >= self.rate_goal)
+
+    @property
+    def guarded(self) -> float:
+        """What the guard is about."""
+        return self.ratio if self.theirs else self.rate / self.bound
 
     def cells(self) -> list[str]:
         """What, ours, alternative, its rate, ratio with the range over rounds, limit, share of it, goal, reached."""

@@ -72,7 +72,6 @@ def rate(make: Callable[[], Step], copies: int, threads: int, seconds: float) ->
 
     A step returns how many images it has trained on. What runs before all have made their first step is not counted.
     """
-    torch.set_num_threads(threads)
     counts = [0] * copies
     ready = threading.Barrier(copies)
     times = [(0.0, 0.0)] * copies

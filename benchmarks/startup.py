@@ -27,4 +27,5 @@ def figures(quick: bool) -> Iterator[Figure]:
         limit="`python -c ''`",
         bound=max(rates["nothing"]),
         rate_goal=2.5,
+        guard=0.05,
     )

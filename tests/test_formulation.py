@@ -7,12 +7,7 @@ from zoobench.formulation import at_once, conv_formulation, conv_multiply_adds, 
 from zoobench.nets import module
 from zoobench.zoos import resolve
 
-NETWORKS = {
-    "tetris-zoo/seed": (1, 4, 4),
-    "mnist-zoo/seed": (1, 28, 28),
-    "small-cnn-zoo/cifar10": (1, 32, 32),
-    "cnn-zoo-2/usps": (1, 16, 16),
-}
+from .test_nets import NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)

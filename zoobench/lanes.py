@@ -110,7 +110,7 @@ class _Activation(torch.autograd.Function):
             ctypes.c_int64(len(hidden) * features),
             _address(kinds),
             ctypes.c_int64(masks.first * features if masks else 0),
-            *(_address(tensor) if masks else None for tensor in (masks or _NO_MASKS).tensors),
+            *(map(_address, masks.tensors) if masks else (None, None, None)),
         )
         ctx.alive = kinds, masks
         found = torch.empty_like(hidden)
@@ -131,9 +131,6 @@ class _Masks:
 
     first: int
     tensors: tuple[torch.Tensor, ...]
-
-
-_NO_MASKS = _Masks(0, (torch.empty(0),) * 3)
 
 
 def _masks(dropout: RunDropout, layer: int, dtype: torch.dtype) -> _Masks:

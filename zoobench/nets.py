@@ -1,9 +1,8 @@
 """Networks: a population evaluated in one call, and single networks as plain PyTorch modules.
 
 A population is a weight matrix (runs, N) in layout order. ``forward`` applies every run's network at once: dense
-layers by batched matmul over the run axis, convolutions either by one grouped convolution or run by run, whichever is
-measured to be faster (``benchmarks/population.py``). ``module`` builds the same network from ``torch.nn`` parts: the
-judge of ``forward``.
+layers by batched matmul over the run axis, convolutions in one of three ways (``formulation``). ``module`` builds the
+same network from ``torch.nn`` parts: the judge of ``forward``.
 """
 
 from __future__ import annotations
