@@ -18,6 +18,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from zoobench.native import keep_freed_memory
 from zoobench.predictor import Examples
 
 if not sys.stderr.isatty():
@@ -80,6 +81,7 @@ def train(model: PreTrainedModel, rows: Rows, validation: Rows, plan: Plan) -> f
     Returns:
         seconds of training.
     """
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as temporary:
         folder = plan.checkpoints or Path(temporary)
         trainer = Trainer(

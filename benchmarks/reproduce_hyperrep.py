@@ -3,20 +3,23 @@
     python benchmarks/reproduce_hyperrep.py [--tables 1,2,3,4,5,6,7,sizes] [--size cpu] [--scale lite]
 
 The Tetris zoos are taken at ``--tetris`` (full), the others at ``--scale``. ``--size`` says how long and how wide is
-trained (``SIZES``). Models, predictions and numbers stay in ``--work`` (build/hyperrep), and what is there is not
-computed again; with ``--untrained``, models of the ablations that are not there are left out. Tables go into
-docs/reproduction/hyperrep.md, between its two marks; pictures into docs/reproduction/hyperrep/.
+trained (``SIZES``). Models and predictions stay in ``--work`` (build/hyperrep), numbers in
+docs/reproduction/hyperrep.json, and what is there is not computed again; with ``--untrained``, what would have to be
+trained is left out. Tables go into docs/reproduction/hyperrep.md, between its two marks; pictures into
+docs/reproduction/hyperrep/.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
-from reproduction import DOCUMENTS, Work, about, built, difference, scores, table, write
+from reproduction import ABSENT, DOCUMENTS, Kept, Work, about, built, difference, scores, table, write
 from schurholt_tables import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -33,8 +36,8 @@ from sklearn.metrics import r2_score
 from zoobench import embeddings, hub
 from zoobench.fitted import predict
 from zoobench.harness import evaluate
-from zoobench.manifest import write_atomically
 from zoobench.metrics import BY_NAME
+from zoobench.results import Result
 from zoobench.run import run
 from zoobench.tasks import get
 from zoobench.zoos import Zoo
@@ -57,6 +60,8 @@ SIZES: Mapping[str, Callable[[Zoo], Mapping[str, str]]] = {
 }
 # Of z on the Tetris zoos; the first is the reference's.
 LATENT_SIZES = (50, 80)
+# The ablations of Tables 2 and 3 are many.
+SHORT: Mapping[str, Mapping[str, str]] = {"cpu": {"steps": "2000"}, "paper": {}, "smoke": {}}
 # Name, baseline and parameters of what is compared.
 Entry = tuple[str, str, Mapping[str, str]]
 W: Entry = ("W", "linear", {"features": "W"})
@@ -69,64 +74,107 @@ REDUCTIONS: tuple[Entry, ...] = (
 )
 
 
-class Experiments:
-    """Entries that are computed once, by name, on zoos."""
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions that are made when somebody asks for them, or not at all."""
 
-    def __init__(self, work: Work, size: str, train: bool = True) -> None:
+    zoo: Zoo
+    name: str
+    make: Callable[[], Path | None]
+
+
+class Experiments:
+    """Entries that are computed once, by name, on zoos, and what they come to."""
+
+    def __init__(self, work: Work, kept: Kept, size: str, train: bool = True) -> None:
         self.work = work
+        self.kept = kept
         self.size = size
         self.train = train
 
-    def learned(self, zoo: Zoo, parameters: Mapping[str, str], on: Sequence[Zoo] = ()) -> Path:
-        """Predictions by a hyper-representation, which may be missing where nothing is trained.
-
-        The model lies beside them in a folder of the same name.
-        """
+    def learned(self, zoo: Zoo, parameters: Mapping[str, str], on: Sequence[Zoo] = ()) -> Predicted:
+        """Predictions by a hyper-representation; the model lies beside them in a folder of the same name."""
         whole = {**REFERENCE, **SIZES[self.size](zoo), **parameters}
         name = "-".join(["hyperrep", zoo.repo, zoo.spec.config, *(f"{k}={v}" for k, v in sorted(whole.items()))])
         checkpoints = {"checkpoints": str(self.work.folder / "checkpoints")}
-        if not self.train:
-            return self.work.folder / f"{name}{'-on-all' if on else ''}.parquet"
-        path = self.work.entry(
-            name, lambda out: run("hyperrep", zoo, whole | checkpoints, out, keep=out.with_suffix(""))
-        )
-        return self.work.entry(f"{name}-on-all", lambda out: predict(path.with_suffix(""), on, out)) if on else path
 
-    def other(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo] = ()) -> Path:
+        def make() -> Path | None:
+            if not self.train and not (self.work.folder / f"{name}.parquet").exists():
+                return None
+            path = self.work.entry(
+                name, lambda out: run("hyperrep", zoo, whole | checkpoints, out, keep=out.with_suffix(""))
+            )
+            return self.work.entry(f"{name}-on-all", lambda out: predict(path.with_suffix(""), on, out)) if on else path
+
+        return Predicted(zoo, name, make)
+
+    def other(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo] = ()) -> Predicted:
         """Predictions by another representation behind the same probe."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}{'-on-all' if on else ''}"
-        return self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on))
+        return Predicted(
+            zoo, name, lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on))
+        )
 
-    def reconstruction(self, zoo: Zoo, path: Path, split: str = "test") -> str:
+    def value(self, entry: Predicted, task: str) -> str:
+        """A task's main score."""
+        metric = get(task).main_metric
+        return self._number(entry, task, lambda path: str(scores(path, task, "all")[metric]))
+
+    def over(self, entry: Predicted, other: Predicted, task: str) -> str:
+        """How much more that is than another entry's, on the same networks."""
+
+        def text(path: Path) -> str:
+            beside = other.make()
+            return ABSENT if beside is None else difference(path, beside, task, metric=get(task).main_metric)
+
+        return self._number(entry, f"{task} over {other.name}", text)
+
+    def reconstruction(self, entry: Predicted, split: str = "test") -> str:
         """R² of the reconstruction of a split's networks."""
-        if not path.exists():
-            return "–"
-        store = self.work.folder / "reconstruction.json"
-        found: dict[str, float] = json.loads(store.read_text()) if store.exists() else {}
-        key = f"{path.stem} {split}"
-        if key not in found:
+
+        def text(path: Path) -> str:
             model = load_encoder(path.with_suffix(""))
-            found[key] = reconstruction_r2(model, hub.load_split(zoo, split).weights)
-            write_atomically(store, (json.dumps(found, indent=1) + "\n").encode())
-        return f"{found[key]:.3f}"
+            return f"{reconstruction_r2(model, hub.load_split(entry.zoo, split).weights):.3f}"
+
+        return self._number(entry, f"reconstruction, {split}", text)
+
+    def tau(self, entry: Predicted, zoo: Zoo) -> str:
+        """Kendall's τ-b of the generalization gap on a zoo's test networks."""
+
+        def text(path: Path) -> str:
+            (part,) = (part for part in evaluated(path).results if part.zoo == zoo.id)
+            return str(part.tasks["generalization_gap"].scores["kendall_tau"])
+
+        return self._number(entry, f"generalization_gap, kendall_tau on {zoo.id}", text)
+
+    def _number(self, entry: Predicted, what: str, text: Callable[[Path], str]) -> str:
+        def make() -> str:
+            path = entry.make()
+            return ABSENT if path is None else text(path)
+
+        return self.kept.number(entry.zoo, entry.name, what, make, lambda: self.work.seconds().get(entry.name, 0.0))
 
 
-def value(path: Path, task: str) -> str:
-    """A task's main score, of a predictions file that may be missing."""
-    return "–" if not path.exists() else str(scores(path, task, "all")[get(task).main_metric])
+@functools.cache
+def evaluated(path: Path) -> Result:
+    return evaluate(path, protocols=["all"])
 
 
 def ablation(
-    experiments: Experiments, zoo: Zoo, paper: Mapping[str, Sequence[float | None]], parameter: str
+    experiments: Experiments,
+    zoo: Zoo,
+    paper: Mapping[str, Sequence[float | None]],
+    parameter: str,
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> list[list[str]]:
     """Tables 1 and 2: each number ours, the paper's in brackets."""
     rows = []
     for name, numbers in paper.items():
-        path = experiments.learned(zoo, {parameter: name})
-        rebuilt = "–" if name == "ec" else experiments.reconstruction(zoo, path)
-        ours = [rebuilt, *(value(path, task) for task in TETRIS_TASKS)]
-        theirs = ["–" if number is None else f"{number / 100:.3f}" for number in numbers]
+        entry = experiments.learned(zoo, {parameter: name, **further})
+        rebuilt = ABSENT if name == "ec" else experiments.reconstruction(entry)
+        ours = [rebuilt, *(experiments.value(entry, task) for task in TETRIS_TASKS)]
+        theirs = [ABSENT if number is None else f"{number / 100:.3f}" for number in numbers]
         rows.append([f"`{name}`", *(f"{a} ({b})" for a, b in zip(ours, theirs, strict=True))])
     return rows
 
@@ -139,30 +187,42 @@ def table_1(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo])
 
 
 def table_2(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
-    rows = ablation(experiments, tetris[0], ARCHITECTURES, "architecture")
+    short = SHORT[experiments.size]
+    rows = ablation(experiments, tetris[0], ARCHITECTURES, "architecture", short)
     head = ["architecture", "reconstruction", *TETRIS_TASKS]
-    return f"**Table 2**, architectures, EcD on `{tetris[0].id}`.\n\n{table(head, rows)}"
+    return f"**Table 2**, architectures, EcD on `{tetris[0].id}`{_said(short)}.\n\n{table(head, rows)}"
 
 
 def table_3(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
+    def rebuilt(loss: str, letters: str, further: Mapping[str, str]) -> str:
+        parameters = {
+            "permute": str(int("P" in letters)),
+            "erase": "0.5" if "E" in letters else "0.0",
+            "noise": "0.05" if "N" in letters else "0.0",
+        }
+        # What the other tables train has these, too: one entry for both.
+        same = {"permute": "1", "erase": "0.5", "noise": "0.0"}
+        changed = {name: text for name, text in parameters.items() if text != same[name]}
+        return experiments.reconstruction(experiments.learned(tetris[0], {"loss": loss, **changed, **further}))
+
+    short = SHORT[experiments.size]
     rows = []
     for loss, numbers in RECONSTRUCTION.items():
-        texts = []
-        for letters, number in zip(AUGMENTATIONS, numbers, strict=True):
-            parameters = {
-                "permute": str(int("P" in letters)),
-                "erase": "0.5" if "E" in letters else "0.0",
-                "noise": "0.05" if "N" in letters else "0.0",
-            }
-            # What the other tables train has these two, too: one entry for both.
-            same = {"permute": "1", "erase": "0.5", "noise": "0.0"}
-            changed = {name: text for name, text in parameters.items() if text != same[name]}
-            path = experiments.learned(tetris[0], {"loss": loss, **changed})
-            texts.append(f"{experiments.reconstruction(tetris[0], path)} ({number / 100:.3f})")
+        texts = [
+            f"{rebuilt(loss, letters, short)} ({number / 100:.3f})"
+            for letters, number in zip(AUGMENTATIONS, numbers, strict=True)
+        ]
         rows.append([f"`{loss}`", *texts])
+    if short:
+        whole = [rebuilt("ecd", letters, {}) if letters in ("E", "PE") else ABSENT for letters in AUGMENTATIONS]
+        rows.append(["`ecd`, as long as in Table 1", *whole])
     head = ["loss", *(letters or "none" for letters in AUGMENTATIONS)]
-    title = f"**Table 3**, test reconstruction R² by augmentations on `{tetris[0].id}`"
+    title = f"**Table 3**, test reconstruction R² by augmentations on `{tetris[0].id}`{_said(short)}"
     return f"{title}: permutation (P), erasing (E), noise (N).\n\n{table(head, rows)}"
+
+
+def _said(parameters: Mapping[str, str]) -> str:
+    return "".join(f", {name} {text}" for name, text in parameters.items())
 
 
 def compared(experiments: Experiments, zoo: Zoo, loss: str, entries: Sequence[Entry]) -> str:
@@ -172,18 +232,17 @@ def compared(experiments: Experiments, zoo: Zoo, loss: str, entries: Sequence[En
         if number.source == SCHURHOLT:
             paper.setdefault(number.task, {})[number.method] = number.value
     learned = experiments.learned(zoo, {"loss": loss})
-    files = {entry[0]: experiments.other(zoo, entry) for entry in entries}
+    others = {entry[0]: experiments.other(zoo, entry) for entry in entries}
     rows = []
     for task in paper:
         reduced = REDUCED.get(zoo.spec.config, {}).get(task, ()) if zoo.spec.repo == "tetris-zoo" else ()
         theirs = {name: f"{number / 100:.3f}" for (name, *_), number in zip(REDUCTIONS, reduced, strict=False)}
         theirs |= {name: f"{paper[task][name]:.3f}" for name in ("W", "s(W)")}
-        texts = [f"{value(path, task)} ({theirs.get(name, '–')})" for name, path in files.items()]
-        texts.append(f"{value(learned, task)} ({paper[task]['hyper-representation']:.3f})")
-        metric = get(task).main_metric
-        texts += [difference(learned, files[name], task, metric=metric) for name in ("W", "s(W)")]
+        texts = [f"{experiments.value(entry, task)} ({theirs.get(name, ABSENT)})" for name, entry in others.items()]
+        texts.append(f"{experiments.value(learned, task)} ({paper[task]['hyper-representation']:.3f})")
+        texts += [experiments.over(learned, others[name], task) for name in ("W", "s(W)")]
         rows.append([task, *texts])
-    head = ["task", *files, f"`{loss}`", f"`{loss}` over W", f"`{loss}` over s(W)"]
+    head = ["task", *others, f"`{loss}`", f"`{loss}` over W", f"`{loss}` over s(W)"]
     return (
         f"`{zoo.id}`, {BY_NAME['r2'].label}, or accuracy for classes; the paper's in brackets.\n\n{table(head, rows)}"
     )
@@ -194,9 +253,9 @@ def table_4(experiments: Experiments, mnist: Sequence[Zoo], **_: Sequence[Zoo]) 
     rows = []
     for zoo in mnist:
         parts.append(compared(experiments, zoo, "ecd", (W, STATISTICS)))
-        path = experiments.learned(zoo, {"loss": "ecd"})
+        entry = experiments.learned(zoo, {"loss": "ecd"})
         theirs = MNIST_RECONSTRUCTION[zoo.spec.config]
-        ours = [experiments.reconstruction(zoo, path, split) for split in ("train", "test")]
+        ours = [experiments.reconstruction(entry, split) for split in ("train", "test")]
         rows.append([f"`{zoo.id}`", *(f"{a} ({b / 100:.3f})" for a, b in zip(ours, theirs, strict=True))])
     top = table(["zoo", "reconstruction, train (paper: Ec+D)", "test"], rows)
     return "\n\n".join(["**Table 4**, generating factors of the MNIST zoos.", top, *parts])
@@ -213,19 +272,17 @@ def table_6(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) 
 
 
 def table_7(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
-    methods: dict[str, Callable[[Zoo], Path]] = {
+    methods: dict[str, Callable[[Zoo], Predicted]] = {
         "W": lambda zoo: experiments.other(zoo, W, on=large),
         "s(W)": lambda zoo: experiments.other(zoo, STATISTICS, on=large),
         "`ec+d`": lambda zoo: experiments.learned(zoo, {"loss": "ec+d"}, large),
     }
     parts = ["**Table 7**, Kendall's τ-b of the generalization gap; rows trained on, columns tested on."]
     for k, (name, predicted) in enumerate(methods.items()):
-        result = evaluate([predicted(zoo) for zoo in large], protocols=["all"])
-        (matrix,) = (one for one in result.matrices() if one.task == "generalization_gap")
         rows = []
-        for origin, found in zip(large, matrix.scores, strict=True):
+        for origin in large:
             theirs = TRANSFER[origin.spec.config]
-            texts = [f"{a} ({theirs[zoo.spec.config][k]:.2f})" for a, zoo in zip(found, large, strict=True)]
+            texts = [f"{experiments.tau(predicted(origin), zoo)} ({theirs[zoo.spec.config][k]:.2f})" for zoo in large]
             rows.append([origin.spec.config, *texts])
         parts.append(f"{name}\n\n{table(['trained on', *(zoo.spec.config for zoo in large)], rows)}")
     return "\n\n".join(parts)
@@ -243,8 +300,9 @@ def table_of_sizes(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequenc
         rebuilt = components.inverse_transform(components.transform(test.weights))
         linear = r2_score(test.weights, rebuilt, multioutput="variance_weighted")
         of_size = {} if size == LATENT_SIZES[0] else {"latent": str(size)}
-        path = experiments.learned(zoo, {"loss": "ed", **of_size})
-        rows.append([str(size), f"{linear:.3f}", experiments.reconstruction(zoo, path), value(path, "accuracy")])
+        entry = experiments.learned(zoo, {"loss": "ed", **of_size})
+        texts = [experiments.reconstruction(entry), experiments.value(entry, "accuracy")]
+        rows.append([str(size), f"{linear:.3f}", *texts])
     head = ["L", "PCA of permuted networks", "`ed`", "`ed`, accuracy"]
     return (
         f"**Sizes of z**, test reconstruction R² on `{zoo.id}` ({len(test.weights[0])} weights).\n\n{table(head, rows)}"
@@ -273,7 +331,8 @@ def main() -> None:
     options.add_argument("--untrained", action="store_true", help="leave out what would have to be trained")
     options.add_argument("--work", type=Path, default=Path("build") / "hyperrep")
     arguments = options.parse_args()
-    experiments = Experiments(Work(arguments.work), arguments.size, not arguments.untrained)
+    kept = Kept(DOCUMENTS / "hyperrep.json")
+    experiments = Experiments(Work(arguments.work), kept, arguments.size, not arguments.untrained)
     zoos = {
         "tetris": built("tetris-zoo", ("seed", "hyp"), arguments.tetris, ""),
         "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, arguments.collections),
@@ -283,18 +342,18 @@ def main() -> None:
     parts = [TABLES[number](experiments, **zoos) for number in wanted]
     folder = DOCUMENTS / "hyperrep"
     for zoo in zoos["tetris"] if "5" in wanted else ():
-        networks = hub.load_split(zoo, "test")
-        z = vectors(
-            load_encoder(experiments.learned(zoo, {"loss": "ecd"}).with_suffix("")), networks.layout, networks.weights
-        )
-        embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
+        path = experiments.learned(zoo, {"loss": "ecd"}).make()
+        if path is not None:
+            networks = hub.load_split(zoo, "test")
+            z = vectors(load_encoder(path.with_suffix("")), networks.layout, networks.weights)
+            embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
     command = f"python benchmarks/reproduce_hyperrep.py --tables {arguments.tables} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""
     write(
         DOCUMENTS / "hyperrep.md",
         TITLE,
-        [about(command, experiments.work, [zoo for group in zoos.values() for zoo in group]), *parts],
+        [about(command, kept, [zoo for group in zoos.values() for zoo in group]), *parts],
     )
 
 

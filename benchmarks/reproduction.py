@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoobench import hub
 from zoobench.compare import Comparison, compare
@@ -20,6 +21,7 @@ from zoobench.results import Score, ZooResult
 from zoobench.zoos import Zoo, resolve
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
+ABSENT = "–"
 MARKS = ("<!-- tables -->", "<!-- /tables -->")
 
 
@@ -55,6 +57,45 @@ class Work:
         path = self.folder / "seconds.json"
         found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
         return found
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Numbers of long experiments, as texts in a JSON file that is committed.
+
+    What stands there is not computed again, nor on a machine that does not have the predictions any more, as long as
+    the zoo's test labels are the same. Take an entry out to have it made anew.
+    """
+
+    path: Path
+
+    def number(self, zoo: Zoo, entry: str, what: str, make: Callable[[], str], seconds: Callable[[], float]) -> str:
+        """What ``make`` gives, or gave; a dash is not kept."""
+        labels = hub.load_labels(zoo, "test").sha256
+        found = self.entries()
+        known = found.get(entry, {})
+        if known.get("labels") != labels:
+            known = {"labels": labels, "numbers": {}}
+        if what not in known["numbers"]:
+            text = make()
+            if text == ABSENT:
+                return text
+            known["numbers"][what] = text
+            known["made"] = str(datetime.datetime.now(datetime.UTC).date())
+            known["seconds"] = seconds()
+            found[entry] = known
+            write_atomically(
+                self.path, (json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+            )
+        return str(known["numbers"][what])
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return found
+
+    def seconds(self) -> dict[str, float]:
+        """Of searches and fits, of the entries of which they are known."""
+        return {name: entry["seconds"] for name, entry in self.entries().items() if entry["seconds"]}
 
 
 def built(repo: str, configs: Sequence[str], scale: str, wanted: str) -> list[Zoo]:
@@ -102,7 +143,7 @@ def hardware() -> str:
     return f"{cpu}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else cpu
 
 
-def about(command: str, work: Work, zoos: Sequence[Zoo]) -> str:
+def about(command: str, work: Work | Kept, zoos: Sequence[Zoo]) -> str:
     """Where the tables come from: command, day, machine, time, and the zoos by the hash of their test labels."""
     labels = ", ".join(f"`{zoo.id}` {hub.load_labels(zoo, 'test').sha256[:12]}…" for zoo in zoos)
     return (

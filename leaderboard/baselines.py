@@ -153,7 +153,7 @@ ENTRIES = (
         _HYPERREP,
         by_repo={
             "tetris-zoo": {"width": "128", "heads": "1", "steps": "8000"},
-            "mnist-zoo": {"width": "128", "heads": "4", "steps": "1000"},
+            "mnist-zoo": {"width": "128", "heads": "4", "feed_forward": "256", "steps": "3000"},
             "small-cnn-zoo": {"width": "128", "heads": "4", "steps": "1000"},
         },
         random=True,

@@ -144,13 +144,15 @@ class Attention(nn.Module):
             hidden_dropout_prob=config.dropout,
             attention_probs_dropout_prob=config.dropout,
         )
-        block._attn_implementation = "sdpa"
+        self.block = block
         self.positions = nn.Parameter(torch.empty(sequence, config.width))
         self.blocks = nn.ModuleList(ViTLayer(block) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(batch, sequence, width) -> the same shape."""
+        # PyTorch's fused attention for CPUs takes most of a training step on sequences as short as a small network's.
+        self.block._attn_implementation = "eager" if tokens.device.type == "cpu" else "sdpa"
         tokens = tokens + self.positions
         for block in self.blocks:
             tokens = block(tokens)
