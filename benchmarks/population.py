@@ -9,7 +9,7 @@ Images per second, forward, backward and optimizer step, for the runs of one chu
   other, PyTorch's threads on all cores;
 - ``loops``: as many such loops side by side as there are cores, one thread each;
 - ``grouped`` / ``per_run`` / ``lanes``: populations side by side, one chunk and one thread per core, as ``zoobench
-  build`` trains on CPU, by each formulation of the convolutions. ``*`` marks the one that
+  build`` trains on CPU, by each formulation. ``*`` marks the one that
   ``formulation.conv_formulation`` picks; its thresholds come from this table.
 
 The second command takes the runs' own activations, dropout rates and optimizers; the first has ReLU and Adam for all.
@@ -236,14 +236,14 @@ def main() -> None:
         network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
         runs = chunk_of(zoo, int(batch))
         convolutions = any(isinstance(layer, Conv) for layer in network.layers)
-        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped",)
+        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped", "lanes")
         picked = conv_formulation(network, side, int(batch), len(runs), CPU)
         make_loop = functools.partial(loop_step, network, runs, side)
         with apart(rate) as way:
             loop, loops = way(make_loop, 1, cores, seconds)(), way(make_loop, cores, 1, seconds)()
             speeds = {"loop": loop, "loops": loops}
             for conv in ways:
-                label = (conv if convolutions else "dense") + ("*" if conv == picked else "")
+                label = conv + ("*" if conv == picked else "")
                 make = functools.partial(population_step, network, runs, side, conv)
                 speeds[label] = way(make, cores, 1, seconds)()
         for label, speed in speeds.items():

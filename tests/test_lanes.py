@@ -49,7 +49,7 @@ def test_any_shape_of_convolution_and_pool_is_that_of_pytorch(inputs, outputs, k
 @pytest.mark.parametrize(("name", "function"), [("tanh", torch.tanh), ("sigmoid", torch.sigmoid), ("gelu", F.gelu)])
 def test_activations_are_as_exact_as_pytorchs(name, function):
     x = torch.linspace(-12, 12, 64 * lanes.LANES).reshape(-1, lanes.LANES).requires_grad_()
-    kinds = torch.full((lanes.LANES,), lanes._KINDS.index(name), dtype=torch.int32)
+    kinds = torch.full((lanes.LANES,), lanes.KINDS.index(name), dtype=torch.int32)
     found, expected = lanes._Activation.apply(x, kinds, None), function(x.double())
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
     slope, true_slope = (torch.autograd.grad(value.sum(), x)[0] for value in (found, expected))

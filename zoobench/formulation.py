@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 
 from . import lanes
+from .dense import only_dense
 from .layout import layout_of
 from .zoos.spec import Conv, MaxPool, Network
 
-# One grouped convolution of all runs, one convolution per run, or runs side by side in vector instructions.
+# One call for all runs, one convolution per run, or runs side by side in vector instructions.
 ConvFormulation = Literal["grouped", "per_run", "lanes"]
 _PER_RUN_MULTIPLY_ADDS = 1_900_000
 _LANE_WEIGHTS = 16_000
@@ -51,7 +52,7 @@ def conv_formulation(network: Network, side: int, batch: int, runs: int, device:
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
     work = batch * conv_multiply_adds(network, side)
-    if device.type != "cpu" or not work:
+    if device.type != "cpu" or not (work or only_dense(network)):
         return "grouped"
     if 2 * runs >= lanes.LANES and layout_of(network).size <= _LANE_WEIGHTS and lanes.available():
         return "lanes"

@@ -8,6 +8,7 @@ are. Tensors have the run last and the channels before it: (batch, height, width
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 LANES = 16
 # As numbered in the C code.
-_KINDS = ("relu", "tanh", "sigmoid", "gelu", "identity")
+KINDS = ("relu", "tanh", "sigmoid", "gelu", "identity")
 _REALS = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -39,15 +40,19 @@ def available() -> bool:
     return library("lanes", "REAL=float") is not None
 
 
-def _call(function: str, tensors: Sequence[torch.Tensor], *further: object) -> None:
+def call(source: str, function: str, tensors: Sequence[torch.Tensor], *further: object) -> int:
     """Call a C function with the addresses of contiguous tensors of one precision. The interpreter's lock is free."""
-    compiled = library("lanes", f"REAL={_REALS[tensors[0].dtype]}")
+    compiled = library(source, f"REAL={_REALS[tensors[0].dtype]}")
     assert compiled is not None
     assert all(tensor.is_contiguous() for tensor in tensors)
-    getattr(compiled, function)(*map(_address, tensors), *further)
+    returned: int = getattr(compiled, function)(*map(address, tensors), *further)
+    return returned
 
 
-def _address(tensor: torch.Tensor) -> ctypes.c_void_p:
+_call = functools.partial(call, "lanes")
+
+
+def address(tensor: torch.Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
@@ -88,14 +93,14 @@ class _MaxPool(torch.autograd.Function):
         ctx.which = torch.empty(found.shape, dtype=torch.int32)
         ctx.like = images.shape
         ctx.shape = _Shape(batch, height, width, channels, channels, size, size)
-        _call("pool_forward", (images, found), _address(ctx.which), ctypes.byref(ctx.shape))
+        _call("pool_forward", (images, found), address(ctx.which), ctypes.byref(ctx.shape))
         return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient = gradients[0].contiguous()
         of_images = gradient.new_empty(ctx.like)
-        _call("pool_backward", (gradient, of_images), _address(ctx.which), ctypes.byref(ctx.shape))
+        _call("pool_backward", (gradient, of_images), address(ctx.which), ctypes.byref(ctx.shape))
         return of_images, None
 
 
@@ -108,9 +113,9 @@ class _Activation(torch.autograd.Function):
         features = hidden[0].numel() // LANES
         ctx.further = (
             ctypes.c_int64(len(hidden) * features),
-            _address(kinds),
+            address(kinds),
             ctypes.c_int64(masks.first * features if masks else 0),
-            *(map(_address, masks.tensors) if masks else (None, None, None)),
+            *(map(address, masks.tensors) if masks else (None, None, None)),
         )
         ctx.alive = kinds, masks
         found = torch.empty_like(hidden)
@@ -165,9 +170,9 @@ def trunk(
         dropout: masks of these runs, or ``None``.
     """
     runs = len(activations.names)
-    identity = torch.full((LANES,), _KINDS.index("identity"), dtype=torch.int32)
+    identity = torch.full((LANES,), KINDS.index("identity"), dtype=torch.int32)
     kinds = identity.clone()
-    kinds[:runs] = torch.tensor([_KINDS.index(name) for name in activations.names])
+    kinds[:runs] = torch.tensor([KINDS.index(name) for name in activations.names])
     by_number = dict(layers)
     # One after the other, so that what is copied to lanes is the transpose of a matrix, which PyTorch does fast.
     rows = images.permute(0, 1, 3, 4, 2).expand(runs, *(-1,) * 4)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from . import streams
+from . import dense, streams
 from .errors import ZoobenchError, did_you_mean
 from .formulation import ConvFormulation, at_once, conv_formulation
 from .images import Images
@@ -294,6 +294,10 @@ class Population:
 
     def _gradient(self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> torch.Tensor:
         """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch."""
+        if self.conv == "lanes" and dense.only_dense(self.network):
+            names = self.activations.names[part]
+            data = self.train_images, self.train_labels
+            return dense.gradient(self.network, self.weights[part], *data, chosen, sizes, names)
         weights = self.weights[part].detach().requires_grad_()
         dropout = None
         if bool((self.dropout[part] > 0).any()):

@@ -32,10 +32,12 @@ def library(name: str, *definitions: str) -> ctypes.CDLL | None:
     if compiler is None:
         return None
     source = Path(__file__).with_name(f"{name}.c")
+    # One file may include another.
+    sources = b"".join(path.read_bytes() for path in sorted(source.parent.glob("*.c")))
     command = [compiler, *_FLAGS, *(f"-D{definition}" for definition in definitions)]
     try:
         version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-        parts = (source.read_bytes(), "\0".join(command).encode(), version, _processor().encode())
+        parts = (sources, "\0".join(command).encode(), version, _processor().encode())
         key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
         path = platformdirs.user_cache_path("zoobench") / "native" / f"{name}-{key}.so"
         if not path.exists():
