@@ -41,7 +41,7 @@ def test_gradients_of_a_run_do_not_depend_on_other_runs():
     generator = torch.Generator().manual_seed(0)
     weights = (torch.randn(3, 2464, generator=generator) * 0.3).requires_grad_()
     images = torch.randn(3, 4, 1, 28, 28, generator=generator)
-    for conv in ("grouped", "per_run", "lanes"):
+    for conv in ("grouped", "per_run"):
         (together,) = torch.autograd.grad(
             forward(network, weights, images, RunActivations(["tanh"] * 3), conv).square().sum(), weights
         )

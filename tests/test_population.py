@@ -120,8 +120,8 @@ def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, co
         runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=Training(0.01 * i, decoupled_decay=i % 5 == 0)))
     runs = [run for run in runs if not run.training.decoupled_decay or run.hyperparameters.optimizer == "adam"]
     outputs = conv_outputs(network, SHAPES[name][-1])
-    monkeypatch.setattr(formulation, "_FEATURE_ENTRIES", {"per_run": 5 * 16 * outputs, "lanes": 7 * 16 * outputs})
-    *_, last = train(network, runs, images, (0, 3), conv=conv)  # per_run: five runs, lanes: seven images at once
+    monkeypatch.setattr(formulation, "_FEATURE_ENTRIES", 5 * 16 * outputs)
+    *_, last = train(network, runs, images, (0, 3), conv=conv)  # per_run: five runs at once
     for i, run in enumerate(runs):
         alone = train_alone(network, run, images, 3)
         start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()

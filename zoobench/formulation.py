@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 
 from . import lanes
-from .dense import only_dense
 from .layout import layout_of
 from .zoos.spec import Conv, MaxPool, Network
 
@@ -17,7 +16,7 @@ ConvFormulation = Literal["grouped", "per_run", "lanes"]
 _PER_RUN_MULTIPLY_ADDS = 1_900_000
 _LANE_WEIGHTS = 16_000
 # Entries of feature maps that are made before they are used again in the backward pass.
-_FEATURE_ENTRIES = {"per_run": 1 << 22, "lanes": 1 << 20}
+_FEATURE_ENTRIES = 1 << 22
 
 
 def _convolutions(network: Network, side: int) -> Iterator[tuple[Conv, int]]:
@@ -51,23 +50,22 @@ def conv_formulation(network: Network, side: int, batch: int, runs: int, device:
     about 1.9 million multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
-    work = batch * conv_multiply_adds(network, side)
-    if device.type != "cpu" or not (work or only_dense(network)):
+    if device.type != "cpu":
         return "grouped"
-    if 2 * runs >= lanes.LANES and layout_of(network).size <= _LANE_WEIGHTS and lanes.available():
+    small = layout_of(network).size <= _LANE_WEIGHTS
+    if 2 * runs >= lanes.LANES and small and lanes.covers(network) and lanes.available():
         return "lanes"
+    work = batch * conv_multiply_adds(network, side)
     return "per_run" if work > _PER_RUN_MULTIPLY_ADDS else "grouped"
 
 
-def at_once(conv: ConvFormulation, network: Network, side: int, batch: int, device: torch.device) -> tuple[int, int]:
-    """How many runs, and how many images of each run's batch, share a backward pass.
+def at_once(conv: ConvFormulation, network: Network, side: int, batch: int, device: torch.device) -> int:
+    """How many runs share a backward pass.
 
-    On CPU no more than whose feature maps stay in the cache; together they would only push each other out.
+    On CPU with a convolution per run, no more than whose feature maps stay in the cache; together they would only push
+    each other out. Lanes see to that themselves.
     """
     outputs = conv_outputs(network, side)
-    if device.type != "cpu" or conv == "grouped" or not outputs:
-        return 1 << 30, batch
-    entries = _FEATURE_ENTRIES[conv]
-    if conv == "lanes":
-        return lanes.LANES, max(1, min(batch, entries // (lanes.LANES * outputs)))
-    return max(1, entries // (batch * outputs)), batch
+    if device.type != "cpu" or conv != "per_run" or not outputs:
+        return 1 << 30
+    return max(1, _FEATURE_ENTRIES // (batch * outputs))

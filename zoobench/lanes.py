@@ -1,198 +1,194 @@
-"""Convolutions of sixteen networks at once, which lie side by side in memory: for CPUs, where networks are tiny.
+"""Sixteen networks at once, which lie side by side in memory: for CPUs, where networks are tiny.
 
 A vector instruction does the same for sixteen networks, so that it is full whatever the numbers of channels and images
-are. Tensors have the run last and the channels before it: (batch, height, width, channels, runs). The loops are C code
-(``native/lanes.c``), in single and double precision.
+are. Forward pass, loss and backward pass of all runs are one call of C code, a few images at a time so that what is
+computed stays in the cache: ``native/networks.c``, on the loops of ``native/lanes.c``, in single and double precision.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional as F
 
 from . import streams
+from .layout import layout_of
 from .native import library
-from .zoos.spec import Activation, Conv, Dropout, GlobalAveragePool, Layer, MaxPool
+from .zoos.spec import Activation, Conv, Dropout, Flatten, GlobalAveragePool, Linear, MaxPool, Network
 
 if TYPE_CHECKING:
-    from .nets import RunActivations, RunDropout
+    from .nets import RunDropout
 
 LANES = 16
 # As numbered in the C code.
-KINDS = ("relu", "tanh", "sigmoid", "gelu", "identity")
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "identity")
+_CONVOLUTION, _POOL, _POINTWISE, _MEAN = range(4)
 _REALS = {torch.float32: "float", torch.float64: "double"}
 
 
-class _Shape(ctypes.Structure):
+class _Layer(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_int) for name in ("images", "height", "width", "inputs", "outputs", "kernel", "stride")
+        (name, ctypes.c_int)
+        for name in (
+            "kind",
+            "height",
+            "width",
+            "inputs",
+            "outputs",
+            "kernel",
+            "stride",
+            "offset",
+            "biased",
+            "activated",
+            "dropout",
+        )
     )
 
 
 def available() -> bool:
     """Whether this machine compiles the C code."""
-    return library("lanes", "REAL=float") is not None
+    return library("networks", "REAL=float") is not None
 
 
-def call(source: str, function: str, tensors: Sequence[torch.Tensor], *further: object) -> int:
-    """Call a C function with the addresses of contiguous tensors of one precision. The interpreter's lock is free."""
-    compiled = library(source, f"REAL={_REALS[tensors[0].dtype]}")
-    assert compiled is not None
-    assert all(tensor.is_contiguous() for tensor in tensors)
-    returned: int = getattr(compiled, function)(*map(address, tensors), *further)
-    return returned
+def covers(network: Network) -> bool:
+    """Whether a network is one that is computed here; not so is dropout of flattened maps."""
+    return not any(
+        isinstance(before, Flatten) and isinstance(layer, Dropout)
+        for before, layer in zip(network.layers, network.layers[1:], strict=False)
+    )
 
 
-_call = functools.partial(call, "lanes")
-
-
-def address(tensor: torch.Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-class _Convolution(torch.autograd.Function):
-    """(batch, height, width, inputs, runs), kernel (kernel, kernel, inputs, outputs, runs), bias (outputs, runs)."""
-
-    @staticmethod
-    def forward(ctx: Any, images: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, stride: int) -> torch.Tensor:
-        batch, height, width, inputs, _ = images.shape
-        size, outputs = kernel.shape[0], kernel.shape[3]
-        high, wide = ((side - size) // stride + 1 for side in (height, width))
-        ctx.save_for_backward(images, kernel)
-        ctx.shape = _Shape(batch, height, width, inputs, outputs, size, stride)
-        found = images.new_empty(batch, high, wide, outputs, LANES)
-        _call("conv_forward", (images, kernel, bias, found), ctypes.byref(ctx.shape))
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        images, kernel = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
-        of_kernel, of_bias = torch.zeros_like(kernel), gradient.new_zeros(kernel.shape[3:])
-        _call("conv_backward_weights", (images, gradient, of_kernel, of_bias), ctypes.byref(ctx.shape))
-        of_images = None
-        if ctx.needs_input_grad[0]:
-            of_images = torch.empty_like(images)
-            _call("conv_backward_inputs", (gradient, kernel, of_images), ctypes.byref(ctx.shape))
-        return of_images, of_kernel, of_bias, None
-
-
-class _MaxPool(torch.autograd.Function):
-    """(batch, height, width, channels, runs); of equal entries the first gets the gradient, as in PyTorch."""
-
-    @staticmethod
-    def forward(ctx: Any, images: torch.Tensor, size: int) -> torch.Tensor:
-        batch, height, width, channels, _ = images.shape
-        found = images.new_empty(batch, height // size, width // size, channels, LANES)
-        ctx.which = torch.empty(found.shape, dtype=torch.int32)
-        ctx.like = images.shape
-        ctx.shape = _Shape(batch, height, width, channels, channels, size, size)
-        _call("pool_forward", (images, found), address(ctx.which), ctypes.byref(ctx.shape))
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradient = gradients[0].contiguous()
-        of_images = gradient.new_empty(ctx.like)
-        _call("pool_backward", (gradient, of_images), address(ctx.which), ctypes.byref(ctx.shape))
-        return of_images, None
-
-
-class _Activation(torch.autograd.Function):
-    """Activation and dropout of (batch, ..., runs); the further arguments are those of the C functions."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, kinds: torch.Tensor, masks: _Masks | None) -> torch.Tensor:
-        ctx.save_for_backward(hidden)
-        features = hidden[0].numel() // LANES
-        ctx.further = (
-            ctypes.c_int64(len(hidden) * features),
-            address(kinds),
-            ctypes.c_int64(masks.first * features if masks else 0),
-            *(map(address, masks.tensors) if masks else (None, None, None)),
-        )
-        ctx.alive = kinds, masks
-        found = torch.empty_like(hidden)
-        _call("activation_forward", (hidden, found), *ctx.further)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (hidden,) = ctx.saved_tensors
-        of_hidden = torch.empty_like(hidden)
-        _call("activation_backward", (hidden, gradients[0].contiguous(), of_hidden), *ctx.further)
-        return of_hidden, None, None
-
-
-@dataclass(frozen=True)
-class _Masks:
-    """Dropout of the lanes in one layer: key, least draw that is kept, and scale (``RunDropout``) of each lane."""
-
-    first: int
-    tensors: tuple[torch.Tensor, ...]
-
-
-def _masks(dropout: RunDropout, layer: int, dtype: torch.dtype) -> _Masks:
-    keys = torch.zeros(LANES, dtype=torch.int64)
-    least, scale = torch.zeros(LANES, dtype=torch.int16), torch.zeros(LANES, dtype=dtype)
-    runs = len(dropout.seeds)
-    keys[:runs] = streams.keys(dropout.seeds, dropout.purpose(layer), dropout.step)
-    least[:runs], scale[:runs] = dropout.thresholds()
-    return _Masks(dropout.first, (keys, least, scale))
-
-
-def _padded(values: torch.Tensor) -> torch.Tensor:
-    """(runs, ...) to (..., lanes), with zeros for the lanes that are left over."""
-    last = values.movedim(0, -1)
-    return F.pad(last, (0, LANES - last.shape[-1])).contiguous()
-
-
-def trunk(
-    layers: Sequence[tuple[int, Layer]],
-    params: dict[str, torch.Tensor],
+def logits(
+    network: Network,
+    weights: torch.Tensor,
     images: torch.Tensor,
-    activations: RunActivations,
-    dropout: RunDropout | None,
+    activations: Sequence[str],
+    dropout: RunDropout | None = None,
 ) -> torch.Tensor:
-    """Convolutional layers of at most ``LANES`` runs, then (runs, batch, features).
+    """Logits (runs, batch, classes) of every run; no gradient flows through them.
 
     Args:
-        layers: numbered as in the network.
-        params: (runs, *shape) each.
-        images: (runs or 1, batch, channels, height, width).
-        activations: one per run.
-        dropout: masks of these runs, or ``None``.
+        network: one that is covered.
+        weights: (runs, N), float32 or float64.
+        images: (runs, batch, channels, height, width), or (1, batch, ...) for images that all runs share.
+        activations: names, one per run.
+        dropout: the masks of a training step; ``None`` for evaluation.
     """
-    runs = len(activations.names)
-    identity = torch.full((LANES,), KINDS.index("identity"), dtype=torch.int32)
-    kinds = identity.clone()
-    kinds[:runs] = torch.tensor([KINDS.index(name) for name in activations.names])
-    by_number = dict(layers)
-    # One after the other, so that what is copied to lanes is the transpose of a matrix, which PyTorch does fast.
-    rows = images.permute(0, 1, 3, 4, 2).expand(runs, *(-1,) * 4)
-    hidden = F.pad(rows.reshape(runs, -1).t(), (0, LANES - runs)).contiguous().view(*rows.shape[1:], LANES)
-    for number, layer in layers:
+    runs, batch = len(weights), images.shape[1]
+    chosen = None if len(images) == 1 else torch.arange(runs * batch)
+    classes = next(layer.outputs for layer in reversed(network.layers) if isinstance(layer, Linear))
+    found = weights.new_empty(runs, batch, classes)
+    _call(network, weights.detach(), images, found, activations, batch, chosen=chosen, dropout=dropout)
+    return found
+
+
+def gradient(
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    chosen: torch.Tensor,
+    sizes: torch.Tensor,
+    activations: Sequence[str],
+    dropout: RunDropout | None = None,
+) -> torch.Tensor:
+    """Gradients (runs, N) of each run's mean cross-entropy on its own batch.
+
+    Args:
+        network: one that is covered.
+        weights: (runs, N), float32 or float64.
+        images: (n, channels, height, width) of the same precision.
+        labels: (n,) int64.
+        chosen: (runs, batch) int64, indices of images; behind a run's own batch the rest is padding.
+        sizes: (runs, 1) int64, images in each run's batch.
+        activations: names, one per run.
+        dropout: the masks of this training step, or ``None``.
+    """
+    found = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout)
+    return found
+
+
+def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer]:
+    """The network's layers as the C code has them, for images of a shape (channels, height, width).
+
+    A dense layer is a convolution whose kernel is as large as the map, and dropout behind an activation is one with it.
+    Layers of dropout are left out if nothing is ``masked``.
+    """
+    offsets = {tensor.name: tensor.offset for tensor in layout_of(network).tensors}
+    channels, height, width = shape
+    found: list[_Layer] = []
+    masks = 0
+    for number, layer in enumerate(network.layers):
+        here = _Layer(height=height, width=width, inputs=channels, outputs=channels, kernel=1, stride=1, dropout=-1)
         match layer:
-            case Conv():
-                kernel = _padded(params[f"{layer.name}.weight"].permute(0, 3, 4, 2, 1))
-                hidden = _Convolution.apply(hidden, kernel, _padded(params[f"{layer.name}.bias"]), layer.stride)
+            case Flatten():
+                continue
+            case Dropout() if not masked:
+                continue
+            case Conv() | Linear():
+                assert isinstance(layer, Conv) or height == width, "maps are square"
+                here.kind, here.outputs = _CONVOLUTION, layer.outputs
+                here.kernel, here.stride = (layer.kernel, layer.stride) if isinstance(layer, Conv) else (height, 1)
+                here.offset, here.biased = offsets[f"{layer.name}.weight"], isinstance(layer, Conv) or layer.bias
+                height, width = ((side - here.kernel) // here.stride + 1 for side in (height, width))
             case MaxPool():
-                hidden = _MaxPool.apply(hidden, layer.size)
+                here.kind, here.kernel, here.stride = _POOL, layer.size, layer.size
+                height, width = height // layer.size, width // layer.size
             case Activation():
-                # What is dropped behind an activation is dropped in one pass with it.
-                dropped = dropout if isinstance(by_number.get(number + 1), Dropout) else None
-                masks = dropped and _masks(dropped, number + 1, hidden.dtype)
-                hidden = _Activation.apply(hidden, kinds, masks)
-            case Dropout() if dropout is not None and not isinstance(by_number.get(number - 1), Activation):
-                hidden = _Activation.apply(hidden, identity, _masks(dropout, number, hidden.dtype))
+                here.kind, here.activated = _POINTWISE, 1
+            case Dropout():
+                behind = number and isinstance(network.layers[number - 1], Activation)
+                here = found.pop() if behind else here
+                here.kind, here.dropout = _POINTWISE, masks
+                masks += 1
             case GlobalAveragePool():
-                hidden = hidden.mean((1, 2))
-    if hidden.ndim == 5:
-        hidden = hidden.permute(0, 3, 1, 2, 4)
-    return hidden[..., :runs].movedim(-1, 0).flatten(2)
+                here.kind = _MEAN
+                height = width = 1
+        channels = here.outputs
+        found.append(here)
+    return found
+
+
+def _call(
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    out: torch.Tensor,
+    activations: Sequence[str],
+    batch: int,
+    labels: torch.Tensor | None = None,
+    chosen: torch.Tensor | None = None,
+    sizes: torch.Tensor | None = None,
+    dropout: RunDropout | None = None,
+) -> None:
+    """Call the C function ``networks``; the interpreter's lock is free meanwhile.
+
+    Raises:
+        MemoryError: none is left for one group of networks.
+    """
+    compiled = library("networks", f"REAL={_REALS[weights.dtype]}")
+    assert compiled is not None
+    runs = len(weights)
+    kinds = torch.tensor([_ACTIVATIONS.index(name) for name in activations], dtype=torch.int32)
+    keys = least = scale = None
+    numbers = [number for number, layer in enumerate(network.layers) if isinstance(layer, Dropout)]
+    if dropout is not None and numbers:
+        purposes = map(dropout.purpose, numbers)
+        keys = torch.stack([streams.keys(dropout.seeds, purpose, dropout.step) for purpose in purposes])
+        least, scale = dropout.thresholds()
+        scale = scale.to(weights.dtype)
+    layers = _layers(network, images.shape[-3:], masked=keys is not None)
+    given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least)
+    arrays = [None if array is None else array.contiguous() for array in given]
+    failed = compiled.networks(
+        *(None if array is None else ctypes.c_void_p(array.data_ptr()) for array in arrays),
+        ctypes.c_int64(runs),
+        ctypes.c_int64(batch),
+        (_Layer * len(layers))(*layers),
+        len(layers),
+    )
+    if failed:
+        raise MemoryError("no memory is left for a group of networks")

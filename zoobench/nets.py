@@ -108,13 +108,11 @@ class RunDropout:
         seeds: (runs,) int64.
         rates: (runs,) dropout rates, used to 1 part in 65,536.
         step: counts training steps of a run; the same step draws the same masks.
-        first: how many images of the batch come before those that are masked.
     """
 
     seeds: torch.Tensor
     rates: torch.Tensor
     step: int
-    first: int = 0
 
     def mask(self, layer: int, shape: tuple[int, ...], runs: slice = slice(None)) -> torch.Tensor:
         """(runs, *shape) float32: 0 where an entry is dropped, 1 / (1 - rate) elsewhere.
@@ -125,15 +123,10 @@ class RunDropout:
         """
         batch, channels, *positions = shape
         count = math.prod(shape)
-        word, skipped = divmod(self.first * (count // batch), 4)
-        words = streams.bits(self.seeds[runs], self.purpose(layer), self.step, -(-(skipped + count) // 4), word)
+        words = streams.bits(self.seeds[runs], self.purpose(layer), self.step, -(-count // 4))
         least, scale = (values[runs, None] for values in self.thresholds())
-        scaled = (words.view(torch.int16)[:, skipped : skipped + count] >= least).to(torch.float32).mul_(scale)
+        scaled = (words.view(torch.int16)[:, :count] >= least).to(torch.float32).mul_(scale)
         return scaled.view(-1, batch, *positions, channels).movedim(-1, 2)
-
-    def of(self, runs: slice) -> RunDropout:
-        """The masks of some runs."""
-        return RunDropout(self.seeds[runs], self.rates[runs], self.step, self.first)
 
     def purpose(self, layer: int) -> str:
         """Of the draws of a layer (see ``streams``)."""
@@ -160,12 +153,14 @@ def forward(
         weights: (runs, N).
         images: (runs, batch, channels, height, width), or (1, batch, ...) for images that all runs share.
         activations: one per run.
-        conv: how convolutions over the run axis are computed.
+        conv: the formulation; with "lanes" no gradient flows (for that, ``lanes.gradient``).
         dropout: the masks of a training step; ``None`` for evaluation.
 
     Returns:
         (runs, batch, classes).
     """
+    if conv == "lanes":
+        return lanes.logits(network, weights, images, activations.names, dropout)
     tensors = layout_of(network).tensors
     flat = weights.split([tensor.size for tensor in tensors], dim=1)
     params = {t.name: part.reshape(-1, *t.shape) for t, part in zip(tensors, flat, strict=True)}
@@ -250,25 +245,7 @@ def _trunk_per_run(
     return torch.stack(outputs)
 
 
-def _trunk_lanes(
-    layers: _Layers,
-    params: dict[str, torch.Tensor],
-    images: torch.Tensor,
-    activations: RunActivations,
-    dropout: RunDropout | None,
-) -> torch.Tensor:
-    """Convolutional layers of so many runs at a time as there are lanes (see ``lanes``)."""
-    parts = []
-    for start in range(0, len(activations.names), lanes.LANES):
-        some = slice(start, start + lanes.LANES)
-        of_some = {name: value[some] for name, value in params.items()}
-        chosen = images if images.shape[0] == 1 else images[some]
-        names = RunActivations(activations.names[some])
-        parts.append(lanes.trunk(layers, of_some, chosen, names, dropout and dropout.of(some)))
-    return torch.cat(parts)
-
-
-_TRUNKS = {"grouped": _trunk_grouped, "per_run": _trunk_per_run, "lanes": _trunk_lanes}
+_TRUNKS = {"grouped": _trunk_grouped, "per_run": _trunk_per_run}
 
 
 def _channels_last(images: torch.Tensor) -> torch.Tensor:

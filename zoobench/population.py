@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from . import dense, streams
+from . import lanes, streams
 from .errors import ZoobenchError, did_you_mean
 from .formulation import ConvFormulation, at_once, conv_formulation
 from .images import Images
@@ -94,15 +94,14 @@ def score(
     """
     runs, side = weights.shape[0], images.shape[-1]
     conv = conv_formulation(network, side, _EVALUATION_BATCH, runs, weights.device)
-    together = at_once(conv, network, side, _EVALUATION_BATCH, weights.device)[1]
     classes = int(labels.max()) + 1
     count = len(labels) if subset is None else subset.shape[1]
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)
     support = torch.zeros_like(predicted)
-    for start in range(0, count, together):
-        batch = slice(start, start + together)
+    for start in range(0, count, _EVALUATION_BATCH):
+        batch = slice(start, start + _EVALUATION_BATCH)
         if subset is None:
             inputs, target = images[None, batch], labels[batch].expand(runs, -1)
         else:
@@ -198,7 +197,7 @@ class Population:
         self.batch_size = sizes.pop()
         side = images.train_images.shape[-1]
         self.conv = conv or conv_formulation(network, side, self.batch_size, len(runs), device)
-        self.together, self.images_together = at_once(self.conv, network, side, self.batch_size, device)
+        self.together = at_once(self.conv, network, side, self.batch_size, device)
         self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
         self.train_images = torch.from_numpy(images.train_images).to(device)
@@ -294,25 +293,19 @@ class Population:
 
     def _gradient(self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> torch.Tensor:
         """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch."""
-        if self.conv == "lanes" and dense.only_dense(self.network):
-            names = self.activations.names[part]
-            data = self.train_images, self.train_labels
-            return dense.gradient(self.network, self.weights[part], *data, chosen, sizes, names)
-        weights = self.weights[part].detach().requires_grad_()
-        dropout = None
+        masks = None
         if bool((self.dropout[part] > 0).any()):
-            dropout = RunDropout(self.seeds[part], self.dropout[part], step)
-        activations = RunActivations(self.activations.names[part])
+            masks = RunDropout(self.seeds[part], self.dropout[part], step)
+        names = self.activations.names[part]
+        if self.conv == "lanes":
+            data = self.train_images, self.train_labels
+            return lanes.gradient(self.network, self.weights[part], *data, chosen, sizes, names, masks)
+        weights = self.weights[part].detach().requires_grad_()
+        images = self.train_images[chosen]
+        logits = forward(self.network, weights, images, RunActivations(names), self.conv, masks)
+        losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
         shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
-        gradient = torch.zeros_like(weights)
-        for start in range(0, chosen.shape[1], self.images_together):
-            some = chosen[:, start : start + self.images_together]
-            masks = dropout and dataclasses.replace(dropout, first=start)
-            logits = forward(self.network, weights, self.train_images[some], activations, self.conv, masks)
-            losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[some].flatten(), reduction="none")
-            share = shares[:, start : start + self.images_together].flatten()
-            gradient += torch.autograd.grad(losses, weights, grad_outputs=share)[0]
-        return gradient
+        return torch.autograd.grad(losses, weights, grad_outputs=shares.flatten())[0]
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         """Weights and scores of all runs, in the order in which the runs were given."""

@@ -42,14 +42,12 @@ typedef struct {
 
 INLINE int side(int length, const shape *s) { return (length - s->kernel) / s->stride + 1; }
 
-/* Run `call(block, n)` with n = left as a constant, or 4 where more are left. */
-#define UP_TO_4(call, block, left)  \
-    switch (left) {                 \
-        case 1: call(block, 1); break; \
-        case 2: call(block, 2); break; \
-        case 3: call(block, 3); break; \
-        default: call(block, 4);    \
-    }
+/* Blocks are compiled for each number of sums, each in a function of its own: where they are inlined into one,
+ * compilers run out of registers. A table of them is indexed by both numbers, less 1. */
+#define ROW_OF(define, n) define(n, 1) define(n, 2) define(n, 3) define(n, 4)
+#define COLUMNS_OF(name, n) {name##_##n##_1, name##_##n##_2, name##_##n##_3, name##_##n##_4}
+#define APART static __attribute__((noinline)) void
+#define UP_TO_4(left) ((left) < 4 ? (left) : 4)
 
 INLINE void forward_block(const vec *const *in, const vec *w, const vec *bias, vec *out, const shape *s,
                           const int positions, const int channels) {
@@ -59,17 +57,30 @@ INLINE void forward_block(const vec *const *in, const vec *w, const vec *bias, v
     const int row = s->kernel * s->inputs;
     for (int y = 0; y < s->kernel; y++) {
         const int from = y * s->width * s->inputs;
-        for (int k = 0; k < row; k++, w += s->outputs)
+        for (int k = 0; k < row; k++, w += s->outputs) {
+            vec here[AT_ONCE];
+            for (int p = 0; p < positions; p++) here[p] = in[p][from + k];
             for (int c = 0; c < channels; c++) {
                 const vec weight = w[c];
-                for (int p = 0; p < positions; p++) sum[p][c] += in[p][from + k] * weight;
+                for (int p = 0; p < positions; p++) sum[p][c] += here[p] * weight;
             }
+        }
     }
     for (int p = 0; p < positions; p++)
         for (int c = 0; c < channels; c++) out[p * s->outputs + c] = sum[p][c];
 }
 
+#define DEFINE(p, c)                                                                                      \
+    APART forward_##p##_##c(const vec *const *in, const vec *w, const vec *bias, vec *out, const shape *s) { \
+        forward_block(in, w, bias, out, s, p, c);                                                         \
+    }
+ROW_OF(DEFINE, 1)
+ROW_OF(DEFINE, 6)
+#undef DEFINE
+
 void conv_forward(const vec *in, const vec *w, const vec *bias, vec *out, const shape *given) {
+    static void (*const blocks[2][4])(const vec *const *, const vec *, const vec *, vec *, const shape *) = {
+        COLUMNS_OF(forward, 1), COLUMNS_OF(forward, 6)};
     const shape s = *given;
     const int high = side(s.height, &s), wide = side(s.width, &s), count = high * wide;
     for (int image = 0; image < s.images; image++, in += s.height * s.width * s.inputs, out += count * s.outputs)
@@ -81,14 +92,8 @@ void conv_forward(const vec *in, const vec *w, const vec *bias, vec *out, const 
                     const int y = (start + p) / wide, x = (start + p) % wide;
                     from[p] = in + (y * s.width + x) * s.stride * s.inputs;
                 }
-#define BLOCK(positions, channels) \
-    forward_block(from, w + c, bias + c, out + start * s.outputs + c, &s, positions, channels)
-                if (together == AT_ONCE) {
-                    UP_TO_4(BLOCK, AT_ONCE, s.outputs - c)
-                } else {
-                    UP_TO_4(BLOCK, 1, s.outputs - c)
-                }
-#undef BLOCK
+                blocks[together == AT_ONCE][UP_TO_4(s.outputs - c) - 1](from, w + c, bias + c,
+                                                                       out + start * s.outputs + c, &s);
             }
 }
 
@@ -100,18 +105,33 @@ INLINE void weights_block(const vec *in, const vec *grad, vec *dw, const shape *
     const int high = side(s->height, s), wide = side(s->width, s);
     for (int y = 0; y < high; y++) {
         const vec *from = in + y * s->stride * s->width * s->inputs;
-        for (int x = 0; x < wide; x++, from += s->stride * s->inputs, grad += s->outputs)
+        for (int x = 0; x < wide; x++, from += s->stride * s->inputs, grad += s->outputs) {
+            vec here[4];
+            for (int k = 0; k < inputs; k++) here[k] = from[k];
             for (int c = 0; c < channels; c++) {
                 const vec g = grad[c];
-                for (int k = 0; k < inputs; k++) sum[k][c] += from[k] * g;
+                for (int k = 0; k < inputs; k++) sum[k][c] += here[k] * g;
             }
+        }
     }
     for (int k = 0; k < inputs; k++)
         for (int c = 0; c < channels; c++) dw[k * s->outputs + c] = sum[k][c];
 }
 
+#define DEFINE(k, c)                                                                                 \
+    APART weights_##k##_##c(const vec *in, const vec *grad, vec *dw, const shape *s) {             \
+        weights_block(in, grad, dw, s, k, c);                                                        \
+    }
+ROW_OF(DEFINE, 1)
+ROW_OF(DEFINE, 2)
+ROW_OF(DEFINE, 3)
+ROW_OF(DEFINE, 4)
+#undef DEFINE
+
 /* Gradients of kernels and biases are added to dw and db. */
 void conv_backward_weights(const vec *in, const vec *grad, vec *dw, vec *db, const shape *given) {
+    static void (*const blocks[4][4])(const vec *, const vec *, vec *, const shape *) = {
+        COLUMNS_OF(weights, 1), COLUMNS_OF(weights, 2), COLUMNS_OF(weights, 3), COLUMNS_OF(weights, 4)};
     const shape s = *given;
     const int count = side(s.height, &s) * side(s.width, &s), row = s.kernel * s.inputs;
     for (int image = 0; image < s.images; image++, in += s.height * s.width * s.inputs, grad += count * s.outputs) {
@@ -122,14 +142,7 @@ void conv_backward_weights(const vec *in, const vec *grad, vec *dw, vec *db, con
                 for (int k = 0; k < row; k += 4) {
                     const vec *from = in + y * s.width * s.inputs + k;
                     vec *to = dw + (y * row + k) * s.outputs + c;
-#define BLOCK(inputs, channels) weights_block(from, grad + c, to, &s, inputs, channels)
-                    switch (row - k) {
-                        case 1: UP_TO_4(BLOCK, 1, s.outputs - c) break;
-                        case 2: UP_TO_4(BLOCK, 2, s.outputs - c) break;
-                        case 3: UP_TO_4(BLOCK, 3, s.outputs - c) break;
-                        default: UP_TO_4(BLOCK, 4, s.outputs - c)
-                    }
-#undef BLOCK
+                    blocks[UP_TO_4(row - k) - 1][UP_TO_4(s.outputs - c) - 1](from, grad + c, to, &s);
                 }
     }
 }
@@ -139,16 +152,29 @@ INLINE void inputs_block(const vec *grad, const vec *w, vec *const *to, const sh
     vec sum[4][4];
     for (int p = 0; p < positions; p++)
         for (int k = 0; k < inputs; k++) sum[p][k] = to[p][k];
-    for (int c = 0; c < s->outputs; c++)
+    for (int c = 0; c < s->outputs; c++) {
+        vec here[4];
+        for (int p = 0; p < positions; p++) here[p] = grad[p * s->outputs + c];
         for (int k = 0; k < inputs; k++) {
             const vec weight = w[k * s->outputs + c];
-            for (int p = 0; p < positions; p++) sum[p][k] += grad[p * s->outputs + c] * weight;
+            for (int p = 0; p < positions; p++) sum[p][k] += here[p] * weight;
         }
+    }
     for (int p = 0; p < positions; p++)
         for (int k = 0; k < inputs; k++) to[p][k] = sum[p][k];
 }
 
+#define DEFINE(p, k)                                                                            \
+    APART inputs_##p##_##k(const vec *grad, const vec *w, vec *const *to, const shape *s) {   \
+        inputs_block(grad, w, to, s, p, k);                                                     \
+    }
+ROW_OF(DEFINE, 1)
+ROW_OF(DEFINE, 4)
+#undef DEFINE
+
 void conv_backward_inputs(const vec *grad, const vec *w, vec *din, const shape *given) {
+    static void (*const blocks[2][4])(const vec *, const vec *, vec *const *, const shape *) = {
+        COLUMNS_OF(inputs, 1), COLUMNS_OF(inputs, 4)};
     const shape s = *given;
     const int wide = side(s.width, &s), count = side(s.height, &s) * wide, row = s.kernel * s.inputs;
     const int size = s.height * s.width * s.inputs;
@@ -166,13 +192,7 @@ void conv_backward_inputs(const vec *grad, const vec *w, vec *din, const shape *
                         }
                         const vec *from = grad + start * s.outputs;
                         const vec *kernel = w + (y * row + x * s.inputs + k) * s.outputs;
-#define BLOCK(positions, inputs) inputs_block(from, kernel, to, &s, positions, inputs)
-                        if (together == 4) {
-                            UP_TO_4(BLOCK, 4, s.inputs - k)
-                        } else {
-                            UP_TO_4(BLOCK, 1, s.inputs - k)
-                        }
-#undef BLOCK
+                        blocks[together == 4][UP_TO_4(s.inputs - k) - 1](from, kernel, to, &s);
                     }
 }
 
