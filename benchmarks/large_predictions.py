@@ -55,6 +55,12 @@ def write_zoo(home: Path, rows: int, runs: int) -> pa.Table:
     path = folder / "labels" / zoo.spec.config / "test.parquet"
     path.parent.mkdir(parents=True)
     pq.write_table(labels, path)
+    describe(folder, zoo, rows, runs, [manifest.file_entry(folder, path)])
+    return labels
+
+
+def describe(folder: Path, zoo: zoos.Zoo, rows: int, runs: int, files: list[manifest.FileEntry]) -> None:
+    """The manifest of a folder that has these files of a zoo."""
     entry = manifest.ConfigManifest(
         zoo=zoo.id,
         scale=zoo.scale,
@@ -66,17 +72,25 @@ def write_zoo(home: Path, rows: int, runs: int) -> pa.Table:
         rows=rows,
         splits={},
         dropped=[],
-        files=[manifest.file_entry(folder, path)],
+        files=files,
         versions={},
         built="",
     )
-    manifest.write_manifest(
-        folder,
-        manifest.Manifest(
-            schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs={zoo.spec.config: entry}
-        ),
+    whole = manifest.Manifest(
+        schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs={zoo.spec.config: entry}
     )
-    return labels
+    manifest.write_manifest(folder, whole)
+
+
+def write_predictions(path: Path, labels: pa.Table, zoo: str = ZOO) -> None:
+    """Of the accuracy, with noise."""
+    noise = np.random.default_rng(1).normal(0, 0.2, len(labels))
+    predictions = {
+        "zoo": pa.DictionaryArray.from_arrays(np.zeros(len(labels), np.int32), [zoo]),
+        "example_id": labels["example_id"],
+        "accuracy": pa.array(labels["test_accuracy"].to_numpy() + noise),
+    }
+    pq.write_table(pa.table(predictions), path)
 
 
 def main() -> None:
@@ -88,15 +102,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home, path = Path(folder), Path(folder) / "preds.parquet"
         labels = write_zoo(home, arguments.rows, arguments.runs)
-        noise = np.random.default_rng(1).normal(0, 0.2, arguments.rows)
-        predictions = {
-            "zoo": pa.DictionaryArray.from_arrays(np.zeros(arguments.rows, np.int32), [ZOO]),
-            "example_id": labels["example_id"],
-            "accuracy": pa.array(labels["test_accuracy"].to_numpy() + noise),
-        }
-        pq.write_table(pa.table(predictions), path)
+        write_predictions(path, labels)
         megabytes = path.stat().st_size / 1e6
-        del labels, predictions
+        del labels
         environment = os.environ | {"ZOOBENCH_DATA": folder}
         command = [sys.executable, "-c", _SCORE, str(path), str(arguments.resamples)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

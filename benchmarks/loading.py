@@ -109,7 +109,7 @@ def measure(way: str, folder: Path, width: int, repeats: int) -> None:
     read = WAYS[way][1]
     if way in _WARM:
         read(folder, width)
-    before = _peak_memory()
+    before = peak_memory()
     best = float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
@@ -119,10 +119,10 @@ def measure(way: str, folder: Path, width: int, repeats: int) -> None:
         best = min(best, time.perf_counter() - start)
         size = matrix.nbytes
         del matrix
-    print(json.dumps([best, size, _peak_memory() - before]))
+    print(json.dumps([best, size, peak_memory() - before]))
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Bytes; of this program alone, where ``ru_maxrss`` would start from the process that started it."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
