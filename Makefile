@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
+.PHONY: quickstart test lint unit browser lite bench growth reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the check
 
 bench: $(VENV)/.dev  ## The table of docs/benchmarks.md, in one run; some ten minutes of an idle machine.
 	$(BIN)/python benchmarks/bench.py --write
+
+growth: $(VENV)/.dev  ## How cost grows with runs, rows and weights; a zoo of 30 GB within 4 GB (root, 40 GB of disk).
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/larger_than_memory.py
 
 reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.
 	$(BIN)/python benchmarks/reproduce_unterthiner.py --scale $(SCALE) --trials $(TRIALS)
