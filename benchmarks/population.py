@@ -188,7 +188,7 @@ MEASURED = (
 
 
 def figures(quick: bool) -> Iterator[Figure]:
-    """Populations on two cores. ``quick`` takes the smallest steps of each network, and leaves the largest network out."""
+    """Populations on two cores. ``quick`` leaves large batches, and with them the largest network, out."""
     flops = matmul_flops(2)
     for case in MEASURED:
         if quick and case.batch > 32:
