@@ -38,7 +38,7 @@ def agree(network, images_shape, dtype, dropout=None, batch=4, classes=3):
     ]
     (expected,) = torch.autograd.grad(sum(losses), leaf)
     found = {
-        "logits": (lanes.logits(network, weights, images[chosen], NAMES, dropout), logits.detach()),
+        "logits": (lanes.logits(network, weights, images, NAMES, dropout, chosen), logits.detach()),
         "gradients": (lanes.gradient(network, weights, images, labels, chosen, sizes, NAMES, dropout), expected),
     }
     for value, true in found.values():
@@ -106,8 +106,9 @@ def test_results_do_not_depend_on_how_many_images_go_through_the_layers_together
 def test_images_may_be_the_same_for_all_runs():
     network = resolve("mnist-zoo/seed").spec.network
     weights, images = torch.randn(3, layout_of(network).size) / 5, torch.randn(1, 70, 1, 28, 28)
-    found = lanes.logits(network, weights, images, NAMES[:3])
-    torch.testing.assert_close(found, lanes.logits(network, weights, images.expand(3, -1, -1, -1, -1), NAMES[:3]))
+    found = lanes.logits(network, weights, images[0], NAMES[:3])
+    repeated = forward(network, weights, images.expand(3, -1, -1, -1, -1), RunActivations(NAMES[:3]), "lanes")
+    torch.testing.assert_close(found, repeated)
     expected = forward(network, weights, images, RunActivations(NAMES[:3]), "grouped")
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -120,7 +121,7 @@ def test_activations_are_as_exact_as_pytorchs(name):
     x = torch.linspace(-12, 12, 1024).reshape(-1, 1, 1, 1)
     true = x.double().requires_grad_()
     values = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "gelu": F.gelu}[name](true)
-    logits = lanes.logits(network, weights, x[None], [name])
+    logits = lanes.logits(network, weights, x, [name])
     torch.testing.assert_close(logits[0, :, 0].double(), values.flatten().detach(), rtol=1e-6, atol=1e-6)
     (slopes,) = torch.autograd.grad(values.sum(), true)
     some = torch.arange(1024)
@@ -144,6 +145,37 @@ def test_networks_that_diverge_do_so_as_in_pytorch():
     labels, chosen, sizes = torch.zeros(2, dtype=torch.int64), torch.tensor([[0, 1]] * 16), torch.full((16, 1), 2)
     found = lanes.gradient(network, weights, images[0], labels, chosen, sizes, ["relu"] * 16)
     assert not found.isfinite().all(1).any()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weights": torch.zeros(3, 2463)}, r"weights are torch.float32 \(3, 2463\).*2464"),
+        ({"weights": torch.zeros(3, 2464, dtype=torch.float16)}, "torch.float16"),
+        ({"images": torch.zeros(9, 1, 28, 28, dtype=torch.float64)}, r"images are torch.float64.*take torch.float32"),
+        ({"images": torch.zeros(9, 3, 28, 28)}, r"conv1 takes 1 inputs.*3 maps of 28 x 28"),
+        ({"images": torch.zeros(9, 1, 32, 28)}, r"fc1 takes 36 inputs.*maps of"),
+        ({"images": torch.zeros(9, 1, 56, 56)}, r"fc1 takes 36 inputs.*maps of"),
+        ({"activations": ["relu"]}, "1 activations for 3 runs"),
+        ({"chosen": torch.full((3, 4), 9)}, "from 9 to 9; 3 runs choose by int64 among 9 images"),
+        ({"chosen": torch.full((3, 4), -1)}, "from -1 to -1"),
+        ({"chosen": torch.zeros(2, 4, dtype=torch.int64)}, r"\(2, 4\)"),
+        ({"labels": torch.zeros(8, dtype=torch.int64)}, "give 9 int64"),
+        ({"sizes": torch.ones(3, 1, dtype=torch.int32)}, "give 3 int64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named_before_anything_reads_them(changed, message):
+    given = {
+        "weights": torch.zeros(3, 2464),
+        "images": torch.zeros(9, 1, 28, 28),
+        "labels": torch.zeros(9, dtype=torch.int64),
+        "chosen": torch.zeros(3, 4, dtype=torch.int64),
+        "sizes": torch.ones(3, 1, dtype=torch.int64),
+        "activations": ["relu"] * 3,
+    }
+    lanes.gradient(resolve("mnist-zoo/seed").spec.network, **given)
+    with pytest.raises(ValueError, match=message):
+        lanes.gradient(resolve("mnist-zoo/seed").spec.network, **given | changed)
 
 
 def test_dropout_of_flattened_maps_is_left_to_pytorch():

@@ -66,20 +66,24 @@ def logits(
     images: torch.Tensor,
     activations: Sequence[str],
     dropout: RunDropout | None = None,
+    chosen: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Logits (runs, batch, classes) of every run; no gradient flows through them.
 
     Args:
         network: one that is covered.
         weights: (runs, N), float32 or float64.
-        images: (runs, batch, channels, height, width), or (1, batch, ...) for images that all runs share.
+        images: (n, channels, height, width) of the same precision.
         activations: names, one per run.
         dropout: the masks of a training step; ``None`` for evaluation.
+        chosen: (runs, batch) int64, indices of each run's images; ``None`` for all of them.
+
+    Raises:
+        ValueError: arrays that do not fit the network or each other.
     """
-    runs, batch = len(weights), images.shape[1]
-    chosen = None if len(images) == 1 else torch.arange(runs * batch)
+    batch = len(images) if chosen is None else chosen.shape[1]
     classes = next(layer.outputs for layer in reversed(network.layers) if isinstance(layer, Linear))
-    found = weights.new_empty(runs, batch, classes)
+    found = weights.new_empty(len(weights), batch, classes)
     _call(network, weights.detach(), images, found, activations, batch, chosen=chosen, dropout=dropout)
     return found
 
@@ -105,6 +109,9 @@ def gradient(
         sizes: (runs, 1) int64, images in each run's batch.
         activations: names, one per run.
         dropout: the masks of this training step, or ``None``.
+
+    Raises:
+        ValueError: arrays that do not fit the network or each other.
     """
     found = torch.empty_like(weights, memory_format=torch.contiguous_format)
     _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout)
@@ -116,6 +123,9 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
 
     A dense layer is a convolution whose kernel is as large as the map, and dropout behind an activation is one with it.
     Layers of dropout are left out if nothing is ``masked``.
+
+    Raises:
+        ValueError: images that the network does not take.
     """
     offsets = {tensor.name: tensor.offset for tensor in layout_of(network).tensors}
     channels, height, width = shape
@@ -129,7 +139,13 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
             case Dropout() if not masked:
                 continue
             case Conv() | Linear():
-                assert isinstance(layer, Conv) or height == width, "maps are square"
+                taken = channels if isinstance(layer, Conv) else channels * height * width
+                square = isinstance(layer, Conv) or height == width
+                if layer.inputs != taken or not square:
+                    raise ValueError(
+                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {tuple(shape)} "
+                        f"come to it as {channels} maps of {height} x {width}; dense layers need square ones"
+                    )
                 here.kind, here.outputs = _CONVOLUTION, layer.outputs
                 here.kernel, here.stride = (layer.kernel, layer.stride) if isinstance(layer, Conv) else (height, 1)
                 here.offset, here.biased = offsets[f"{layer.name}.weight"], isinstance(layer, Conv) or layer.bias
@@ -152,6 +168,37 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
     return found
 
 
+def _check(
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    activations: Sequence[str],
+    labels: torch.Tensor | None,
+    chosen: torch.Tensor | None,
+    sizes: torch.Tensor | None,
+) -> None:
+    size = layout_of(network).size
+    if weights.ndim != 2 or weights.shape[1] != size or weights.dtype not in _REALS:
+        raise ValueError(f"weights are {weights.dtype} {tuple(weights.shape)}; the network takes reals (runs, {size})")
+    if images.ndim != 4 or images.dtype != weights.dtype:
+        raise ValueError(
+            f"images are {images.dtype} {tuple(images.shape)}; "
+            f"these weights take {weights.dtype} (n, channels, height, width)"
+        )
+    if len(activations) != len(weights):
+        raise ValueError(f"{len(activations)} activations for {len(weights)} runs; give one per run")
+    if chosen is not None and chosen.numel():
+        low, high = int(chosen.min()), int(chosen.max())
+        if len(chosen) != len(weights) or chosen.dtype != torch.int64 or low < 0 or high >= len(images):
+            raise ValueError(
+                f"chosen is {chosen.dtype} {tuple(chosen.shape)} from {low} to {high}; "
+                f"{len(weights)} runs choose by int64 among {len(images)} images"
+            )
+    for name, whole, count in (("labels", labels, len(images)), ("sizes", sizes, len(weights))):
+        if whole is not None and (whole.dtype != torch.int64 or whole.numel() != count):
+            raise ValueError(f"{name} are {whole.dtype} {tuple(whole.shape)}; give {count} int64")
+
+
 def _call(
     network: Network,
     weights: torch.Tensor,
@@ -167,11 +214,13 @@ def _call(
     """Call the C function ``networks``; the interpreter's lock is free meanwhile.
 
     Raises:
+        ValueError: arrays that do not fit the network or each other: the C code reads what it is told to.
         MemoryError: none is left for one group of networks.
     """
+    runs = len(weights)
+    _check(network, weights, images, activations, labels, chosen, sizes)
     compiled = library("networks", f"REAL={_REALS[weights.dtype]}")
     assert compiled is not None
-    runs = len(weights)
     kinds = torch.tensor([_ACTIVATIONS.index(name) for name in activations], dtype=torch.int32)
     keys = least = scale = None
     numbers = [number for number, layer in enumerate(network.layers) if isinstance(layer, Dropout)]

@@ -160,7 +160,9 @@ def forward(
         (runs, batch, classes).
     """
     if conv == "lanes":
-        return lanes.logits(network, weights, images, activations.names, dropout)
+        runs, batch = images.shape[:2]
+        chosen = None if runs == 1 else torch.arange(runs * batch).view(runs, batch)
+        return lanes.logits(network, weights, images.flatten(0, 1), activations.names, dropout, chosen)
     tensors = layout_of(network).tensors
     flat = weights.split([tensor.size for tensor in tensors], dim=1)
     params = {t.name: part.reshape(-1, *t.shape) for t, part in zip(tensors, flat, strict=True)}

@@ -102,11 +102,13 @@ def score(
     support = torch.zeros_like(predicted)
     for start in range(0, count, _EVALUATION_BATCH):
         batch = slice(start, start + _EVALUATION_BATCH)
+        target = labels[batch].expand(runs, -1) if subset is None else labels[subset[:, batch]]
         if subset is None:
-            inputs, target = images[None, batch], labels[batch].expand(runs, -1)
+            logits = forward(network, weights, images[None, batch], activations, conv)
+        elif conv == "lanes":
+            logits = lanes.logits(network, weights, images, activations.names, chosen=subset[:, batch])
         else:
-            inputs, target = images[subset[:, batch]], labels[subset[:, batch]]
-        logits = forward(network, weights, inputs, activations, conv)
+            logits = forward(network, weights, images[subset[:, batch]], activations, conv)
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         loss += cross_entropy.view(runs, -1).double().sum(1)
         choice = logits.argmax(2)

@@ -42,7 +42,7 @@ def keys(seeds: torch.Tensor, purpose: str, counter: int) -> torch.Tensor:
     return _mix(_mix(seeds * _GOLDEN + _purpose_key(purpose)) + step)
 
 
-def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int, first: int = 0) -> torch.Tensor:
+def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int) -> torch.Tensor:
     """Draw ``count`` random 64-bit integers for each run.
 
     Args:
@@ -50,13 +50,12 @@ def bits(seeds: torch.Tensor, purpose: str, counter: int, count: int, first: int
         purpose: names the use ("init/fc1.weight", "order"); different purposes are independent streams.
         counter: which draw of that purpose (an epoch, a step).
         count: numbers per run.
-        first: how many of the draw's numbers to leave out before.
 
     Returns:
         int64 tensor (runs, count) on the device of ``seeds``.
     """
     key = keys(seeds, purpose, counter)
-    index = torch.arange(first + 1, first + count + 1, device=seeds.device, dtype=torch.int64) * _GOLDEN
+    index = torch.arange(1, count + 1, device=seeds.device, dtype=torch.int64) * _GOLDEN
     return _mix(key[:, None] + index[None, :])
 
 

@@ -151,7 +151,7 @@ class Attention(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(batch, sequence, width) -> the same shape."""
-        # PyTorch's fused attention for CPUs takes most of a training step on sequences as short as a small network's.
+        # PyTorch's fused attention for CPUs takes half of a training step on sequences as short as a small network's.
         self.block._attn_implementation = "eager" if tokens.device.type == "cpu" else "sdpa"
         tokens = tokens + self.positions
         for block in self.blocks:

@@ -28,6 +28,7 @@ OF_VECTORS double erf(double);
 
 #define LANES 16
 #define AT_ONCE 6
+_Static_assert(AT_ONCE == 6, "blocks of six are named below");
 typedef REAL vec __attribute__((vector_size(sizeof(REAL) * LANES), aligned(sizeof(REAL))));
 /* Eight lanes. */
 typedef REAL half __attribute__((vector_size(sizeof(REAL) * 8), aligned(sizeof(REAL))));
