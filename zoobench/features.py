@@ -17,6 +17,7 @@ import pandas as pd
 
 from .errors import ZoobenchError, did_you_mean
 from .layout import Layout, Tensor
+from .order import order_statistics
 
 # Percentiles of the statistics: those of Unterthiner 2020, and those of the code of Schürholt 2021.
 QUARTILES = (0, 25, 50, 75, 100)
@@ -83,8 +84,8 @@ def _statistics(
 ) -> Callable[[np.ndarray, pd.DataFrame], np.ndarray]:
     """Mean, variance and percentiles (linear interpolation) of each part: (rows, 7 * parts) float64.
 
-    Sums are in single precision, by pairs. Blocks of rows are sorted in place, one per core at a time, in buffers that
-    are used again: fresh memory costs about as much as the sorting.
+    Sums are in single precision, by pairs. Blocks of rows are taken one per core at a time, in buffers that are used
+    again: fresh memory costs about as much as the sums.
     """
     width = 2 + len(percentiles)
     block = max(1, _BLOCK_BYTES // (4 * max(part.size for part in parts)))
@@ -102,9 +103,9 @@ def _statistics(
                     columns = features[rows, width * number : width * (number + 1)]
                     values = buffer[: len(columns)]
                     np.copyto(values, weights[rows, part.slice])
-                    values.sort(axis=1)
-                    below = np.floor(position).astype(int)
-                    low, high = (values[:, k].astype(np.float64) for k in (below, np.ceil(position).astype(int)))
+                    below = np.floor(position).astype(np.int64)
+                    neighbours = np.concatenate([below, np.ceil(position).astype(np.int64)])
+                    low, high = np.hsplit(order_statistics(values, neighbours).astype(np.float64), 2)
                     columns[:, 2:] = low + (position - below) * (high - low)
                     with np.errstate(over="ignore", invalid="ignore"):
                         mean = values.mean(axis=1, keepdims=True)

@@ -21,21 +21,19 @@ OF_VECTORS double tanh(double);
 OF_VECTORS double exp(double);
 OF_VECTORS double erf(double);
 #endif
-#define IN_SINGLE (sizeof(REAL) == 4)
 #define TANH(x) (IN_SINGLE ? (REAL)tanhf((float)(x)) : (REAL)tanh((double)(x)))
 #define EXP(x) (IN_SINGLE ? (REAL)expf((float)(x)) : (REAL)exp((double)(x)))
 #define ERF(x) (IN_SINGLE ? (REAL)erff((float)(x)) : (REAL)erf((double)(x)))
 
-#define LANES 16
+#include "rows.c"
+
 #define AT_ONCE 6
 _Static_assert(AT_ONCE == 6, "blocks of six are named below");
-typedef REAL vec __attribute__((vector_size(sizeof(REAL) * LANES), aligned(sizeof(REAL))));
 /* Eight lanes. */
 typedef REAL half __attribute__((vector_size(sizeof(REAL) * 8), aligned(sizeof(REAL))));
 typedef uint64_t words __attribute__((vector_size(64), aligned(8)));
 typedef int64_t signed_words __attribute__((vector_size(64), aligned(8)));
 typedef __typeof__((vec){0} == (vec){0}) flags;
-#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     int images, height, width, inputs, outputs, kernel, stride;
