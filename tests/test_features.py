@@ -91,7 +91,7 @@ def test_every_zoo_has_every_feature_set():
 def test_blocks_of_rows_do_not_show(monkeypatch):
     weights = population("tetris-zoo/seed", 500)
     whole = extract("stats", weights, layout("tetris-zoo/seed"))
-    monkeypatch.setattr("zoobench.features._BLOCK_BYTES", 4 * 80 * 7)
+    monkeypatch.setattr("zoobench.features._BLOCK_ROWS", 7)
     assert np.array_equal(extract("stats", weights, layout("tetris-zoo/seed")), whole)
 
 

@@ -17,12 +17,12 @@ import pandas as pd
 
 from .errors import ZoobenchError, did_you_mean
 from .layout import Layout, Tensor
-from .order import order_statistics
+from .row_statistics import row_statistics
 
 # Percentiles of the statistics: those of Unterthiner 2020, and those of the code of Schürholt 2021.
 QUARTILES = (0, 25, 50, 75, 100)
 WITHOUT_EXTREMES = (1, 25, 50, 75, 99)
-_BLOCK_BYTES = 2_000_000
+_BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -84,42 +84,28 @@ def _statistics(
 ) -> Callable[[np.ndarray, pd.DataFrame], np.ndarray]:
     """Mean, variance and percentiles (linear interpolation) of each part: (rows, 7 * parts) float64.
 
-    Sums are in single precision, by pairs. Blocks of rows are taken one per core at a time, in buffers that are used
-    again: fresh memory costs about as much as the sums.
+    Blocks of rows are taken one per core at a time.
     """
     width = 2 + len(percentiles)
-    block = max(1, _BLOCK_BYTES // (4 * max(part.size for part in parts)))
     positions = [np.asarray(percentiles) / 100 * (part.size - 1) for part in parts]
 
     def compute(weights: np.ndarray, known: pd.DataFrame) -> np.ndarray:
         features = np.empty((len(weights), width * len(parts)))
-        workers = os.cpu_count() or 1
+        # Numbers of a row that lie apart are no rows that can be read as they are.
+        readable = weights if weights.strides[1] == weights.itemsize else np.ascontiguousarray(weights)
 
-        def fill(worker: int) -> None:
-            buffers = [np.empty((block, part.size), np.float32) for part in parts]
-            for start in range(worker * block, len(weights), workers * block):
-                rows = slice(start, start + block)
-                for number, (part, buffer, position) in enumerate(zip(parts, buffers, positions, strict=True)):
-                    columns = features[rows, width * number : width * (number + 1)]
-                    values = buffer[: len(columns)]
-                    np.copyto(values, weights[rows, part.slice])
-                    below = np.floor(position).astype(np.int64)
-                    neighbours = np.concatenate([below, np.ceil(position).astype(np.int64)])
-                    low, high = np.hsplit(order_statistics(values, neighbours).astype(np.float64), 2)
-                    columns[:, 2:] = low + (position - below) * (high - low)
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        mean = values.mean(axis=1, keepdims=True)
-                        np.subtract(values, mean, out=values)
-                    columns[:, :1] = mean
-                    columns[:, 1] = np.einsum("ij,ij->i", values, values) / part.size
-                    # Squares of a diverged network's weights can be beyond single precision.
-                    huge = ~np.isfinite(columns[:, :2]).all(axis=1)
-                    if huge.any():
-                        exact = weights[rows, part.slice][huge].astype(np.float64)
-                        columns[huge, 0], columns[huge, 1] = exact.mean(axis=1), exact.var(axis=1)
+        def fill(start: int) -> None:
+            rows = slice(start, start + _BLOCK_ROWS)
+            for number, (part, position) in enumerate(zip(parts, positions, strict=True)):
+                columns = features[rows, width * number : width * (number + 1)]
+                below = np.floor(position).astype(np.int64)
+                neighbours = np.concatenate([below, np.ceil(position).astype(np.int64)])
+                columns[:, :2], ordered = row_statistics(readable[rows, part.slice], neighbours)
+                low, high = np.hsplit(ordered.astype(np.float64), 2)
+                columns[:, 2:] = low + (position - below) * (high - low)
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(fill, range(workers)))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(fill, range(0, len(weights), _BLOCK_ROWS)))
         return features
 
     return compute

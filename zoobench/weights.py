@@ -19,11 +19,14 @@ import pyarrow.parquet as pq
 
 from .errors import ZoobenchError
 
+# Decoded in one go: what stays in the processor's cache until it is copied to its place.
+_BATCH_BYTES = 2_000_000
+
 
 def read(files: Sequence[Path], width: int) -> np.ndarray:
     """The weights of parquet files of rows, in order: (rows, ``width``) float32, C order.
 
-    Beside the matrix, one row group per processor core is in memory at a time.
+    Beside the matrix, little more is in memory at a time than the pages of one row group per processor core.
     """
     matrix = np.empty((_rows(files), width), np.float32)
     _fill(matrix, files)
@@ -74,6 +77,7 @@ def _rows(files: Sequence[Path]) -> int:
 
 def _fill(matrix: np.ndarray, files: Sequence[Path]) -> None:
     jobs, start = [], 0
+    together = max(1, _BATCH_BYTES // matrix[:0].strides[0])
     for path in files:
         metadata = pq.read_metadata(path)
         for group in range(metadata.num_row_groups):
@@ -84,11 +88,11 @@ def _fill(matrix: np.ndarray, files: Sequence[Path]) -> None:
     def decode(job: tuple[Path, pq.FileMetaData, int, int, int]) -> None:
         path, metadata, group, start, stop = job
         with pq.ParquetFile(path, metadata=metadata, memory_map=True) as parquet:
-            column = parquet.read_row_group(group, columns=["weights"], use_threads=False)["weights"]
-        for chunk in column.chunks:
-            end = start + len(chunk)
-            matrix[start:end].reshape(-1)[:] = chunk.flatten().to_numpy(zero_copy_only=True)
-            start = end
+            batches = parquet.iter_batches(together, row_groups=[group], columns=["weights"], use_threads=False)
+            for batch in batches:
+                end = start + len(batch)
+                matrix[start:end].reshape(-1)[:] = batch["weights"].flatten().to_numpy(zero_copy_only=True)
+                start = end
         assert start == stop
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

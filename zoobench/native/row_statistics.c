@@ -1,4 +1,4 @@
-/* Order statistics of rows of numbers, LANES rows side by side. See order.py.
+/* Mean, variance and order statistics of rows of numbers, LANES rows side by side. See row_statistics.py.
  *
  * A network of comparisons sorts all lanes alike: bitonic merges (Batcher 1968, "Sorting networks and their
  * applications") of ever longer blocks, of which every comparison leaves the smaller number on the left. So numbers
@@ -120,18 +120,49 @@ static void sort(keys *v, int start, int length, int count) {
     for (int part = 0; part < 4; part++) merge(v, start + part * (length / 4), length / 4, count);
 }
 
-/* out[row][i] = number ranks[i], from 0, of the `size` numbers of each row in ascending order. Rows are `stride` numbers
- * apart. Returns 0, or 1 if there is no memory. */
-int order(const float *values, int64_t stride, int64_t rows, int size, const int64_t *ranks, int wanted, float *out) {
+/* Sums of LANES rows, in double precision. */
+typedef struct {
+    __m512d low, high;
+} sums;
+
+INLINE sums in_double(keys floats) {
+    const __m512 whole = (__m512)floats;
+    const __m256 high = (__m256)_mm512_extractf64x4_pd((__m512d)whole, 1);
+    return (sums){_mm512_cvtps_pd(_mm512_castps512_ps256(whole)), _mm512_cvtps_pd(high)};
+}
+
+/* moments[lane] = mean and variance of `size` numbers. */
+static void find_moments(const keys *v, int size, double moments[LANES][2]) {
+    sums total = {{0}, {0}}, squares = {{0}, {0}};
+    for (int i = 0; i < size; i++) {
+        const sums x = in_double(v[i]);
+        total.low += x.low, total.high += x.high;
+    }
+    const sums mean = {total.low / size, total.high / size};
+    for (int i = 0; i < size; i++) {
+        const sums x = in_double(v[i]);
+        squares.low += (x.low - mean.low) * (x.low - mean.low);
+        squares.high += (x.high - mean.high) * (x.high - mean.high);
+    }
+    for (int lane = 0; lane < 8; lane++) {
+        moments[lane][0] = mean.low[lane], moments[lane + 8][0] = mean.high[lane];
+        moments[lane][1] = squares.low[lane] / size, moments[lane + 8][1] = squares.high[lane] / size;
+    }
+}
+
+/* Of `size` numbers in each row: moments[row] are mean and variance, ordered[row][i] is number ranks[i], from 0, in
+ * ascending order. Rows are `stride` numbers apart. Returns 0, or 1 if there is no memory. */
+int row_statistics(const float *values, int64_t stride, int64_t rows, int size, const int64_t *ranks, int wanted,
+                   double (*moments)[2], float *ordered) {
     const int count = (size + LEAF - 1) / LEAF * LEAF;
     int length = LEAF;
     while (length < count) length *= 2;
     keys *v = aligned_alloc(64, sizeof(keys) * count);
     if (!v) return 1;
     for (int64_t start = 0; start < rows; start += LANES) {
+        const int used = rows - start < LANES ? (int)(rows - start) : LANES;
         const float *from[LANES];
-        for (int lane = 0; lane < LANES; lane++)
-            from[lane] = values + stride * (start + lane < rows ? start + lane : rows - 1);
+        for (int lane = 0; lane < LANES; lane++) from[lane] = values + stride * (start + (lane < used ? lane : 0));
         int i = 0;
         for (; i + LANES <= size; i += LANES) {
             vec block[LANES];
@@ -141,16 +172,19 @@ int order(const float *values, int64_t stride, int64_t rows, int size, const int
         }
         for (; i < size; i++)
             for (int lane = 0; lane < LANES; lane++) memcpy((int32_t *)(v + i) + lane, from[lane] + i, 4);
+        double found[LANES][2];
+        find_moments(v, size, found);
+        memcpy(moments + start, found, sizeof *found * used);
         for (i = 0; i < size; i++) {
             const keys bits = v[i], no_number = (bits & INT32_MAX) > INFINITE;
             v[i] = (FLIP(bits) & ~no_number) | (no_number & INT32_MAX);
         }
         for (; i < count; i++) v[i] = (keys){0} + INT32_MAX;
         sort(v, 0, length, count);
-        for (int lane = 0; lane < LANES && start + lane < rows; lane++)
+        for (int lane = 0; lane < used; lane++)
             for (int rank = 0; rank < wanted; rank++) {
                 const int32_t key = v[ranks[rank]][lane], bits = FLIP(key);
-                memcpy(out + (start + lane) * wanted + rank, &bits, 4);
+                memcpy(ordered + (start + lane) * wanted + rank, &bits, 4);
             }
     }
     free(v);
