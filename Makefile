@@ -44,7 +44,7 @@ browser:
 lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout; hours.
 	$(BIN)/python benchmarks/build_zoos.py --scale lite --images $(IMAGES)
 
-bench: $(VENV)/.dev  ## The table of docs/benchmarks.md, in one run; some ten minutes of an idle machine.
+bench: $(VENV)/.dev  ## The table of docs/benchmarks.md, in one run; a quarter of an hour of an idle machine.
 	$(BIN)/python benchmarks/bench.py --write
 
 growth: $(VENV)/.dev  ## How cost grows with runs, rows and weights; a zoo of 30 GB within 4 GB (root, 40 GB of disk).

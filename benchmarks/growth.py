@@ -29,6 +29,7 @@ import loading
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from reproduction import hardware, table, write
 
 from zoobench import features, population, weights
@@ -183,6 +184,12 @@ def draw(found: Mapping[Activity, list[tuple[int, float, float]]]) -> Figure:
         grid[0, column].legend(fontsize="small")
         for row in range(2):
             grid[row, column].grid(alpha=0.3)
+            for ticks in (grid[row, column].xaxis, grid[row, column].yaxis):
+                ticks.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+                ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+                ticks.set_minor_locator(NullLocator())
+            grid[row, column].tick_params(labelsize="small")
+            grid[row, column].tick_params("x", rotation=30)
     return figure
 
 

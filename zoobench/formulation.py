@@ -14,7 +14,7 @@ from .zoos.spec import Conv, MaxPool, Network
 # One call for all runs, one convolution per run, or runs side by side in vector instructions.
 ConvFormulation = Literal["grouped", "per_run", "lanes"]
 _PER_RUN_MULTIPLY_ADDS = 1_900_000
-_LANE_WEIGHTS = 16_000
+_LANE_WEIGHTS = 40_000
 # Entries of feature maps that are made before they are used again in the backward pass.
 _FEATURE_ENTRIES = 1 << 22
 
@@ -45,8 +45,9 @@ def conv_outputs(network: Network, side: int) -> int:
 def conv_formulation(network: Network, side: int, batch: int, runs: int, device: torch.device) -> ConvFormulation:
     """Choose how convolutions over the run axis are computed: by what ``benchmarks/population.py`` shows.
 
-    On CPU, networks whose weights stay in the cache for all lanes train fastest in lanes, if half of them are filled
-    and there is a compiler. Otherwise one convolution per run overtakes the grouped one where a step of one run takes
+    On CPU, networks whose weights stay near the processor for all lanes (fully-connected ones of 39,000: 2.5 times as
+    fast as grouped, of 78,000: slower) train fastest in lanes, if half of them are filled and there is a compiler.
+    Otherwise one convolution per run overtakes the grouped one where a step of one run takes
     about 1.9 million multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
