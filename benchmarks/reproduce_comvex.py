@@ -4,15 +4,15 @@
 
 Every row is a search over the ranges of the paper's appendix A, judged by 3-fold cross-validation on the train runs
 (CNN Zoo 2: on the validation runs), fitted once more and scored on the test split. Predictions, models and trials stay
-in ``--work``, and what is there is not computed again. Tables go into docs/reproduction/comvex.md, between its two
-marks; pictures into docs/reproduction/comvex/.
+in ``--work``, and what is there is not computed again. Tables go into docs/reproduction/comvex.md, where each zoo has a
+section between two marks, so that zoos can be done one after the other; pictures into docs/reproduction/comvex/.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,21 +166,22 @@ def rows_of(work: Work, zoo: Zoo, trials: int) -> list[list[str]]:
     return rows
 
 
-def trials_picture(work: Work, zoos: Sequence[Zoo]) -> Figure:
+def trials_picture(work: Work, zoo: Zoo) -> Figure:
     """Figure 3: parameters against validation R² of every trial."""
-    figure = Figure(figsize=(4.2 * len(zoos), 3.4), layout="constrained")
-    for axes, zoo in zip(figure.subplots(1, len(zoos), squeeze=False)[0], zoos, strict=True):
-        layout = hub.load_split(zoo, "validation").layout.to_json()
-        for architecture, name in ARCHITECTURES.items():
-            record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text())
-            points = [
-                (sized(architecture, layout, trial["parameters"]), max(trial["scores"][TASK], 0.0))
-                for trial in record["trials"]
-                if trial["scores"][TASK] is not None
-            ]
-            axes.scatter(*zip(*points, strict=True), s=18, label=name)
-        axes.set(xscale="log", xlabel="parameters", ylabel="validation R² (below 0: at 0)", title=zoo.id)
-        axes.legend(fontsize="x-small")
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    layout = hub.load_split(zoo, "validation").layout.to_json()
+    for architecture, name in ARCHITECTURES.items():
+        record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text())
+        points = [
+            (sized(architecture, layout, trial["parameters"]), max(trial["scores"][TASK], 0.0))
+            for trial in record["trials"]
+            if trial["scores"][TASK] is not None
+        ]
+        parameters, judged = zip(*points, strict=True)
+        axes.scatter(parameters, judged, s=18, label=name)
+    axes.set(xscale="log", xlabel="parameters", ylabel="validation R² (below 0: at 0)", title=zoo.id)
+    axes.legend(fontsize="x-small")
     return figure
 
 
@@ -271,46 +272,40 @@ def separations(work: Work, zoo: Zoo) -> list[list[str]]:
     ]
 
 
+def section(work: Work, zoo: Zoo, trials: int, pictures: bool) -> list[str]:
+    """What is said of one zoo."""
+    head = ["architecture", "parameters, paper", "ours", "test loss, paper", "ours", "test R², paper", "ours"]
+    head += ["over FC", "over ComVeX-Linear"]
+    runs = {split: hub.load_labels(zoo, split).frame["run_id"].nunique() for split in ("train", "validation", "test")}
+    counted = ", ".join(f"{count:,} {split}" for split, count in runs.items())
+    number = PAPER[zoo.spec.repo, zoo.spec.config][0]
+    parts = [f"**Table {number}, `{zoo.id}`** ({counted} runs).\n\n{table(head, rows_of(work, zoo, trials))}"]
+    folder = f"comvex/{zoo.repo}-{zoo.spec.config}"
+    DOCUMENTS.joinpath(folder).mkdir(parents=True, exist_ok=True)
+    trials_picture(work, zoo).savefig(DOCUMENTS / folder / "trials.png", dpi=100, metadata={"Software": None})
+    parts.append(f"**Figure 3.**\n\n![parameters against validation R² of every trial]({folder}/trials.png)")
+    if pictures and zoo.spec.repo == "cnn-zoo-2":
+        said = ", ".join(f"{name} {value}" for name, value in SAME.items())
+        parts.append(f"**What splits do, `{zoo.id}`** ({said}).\n\n{splits_table(work, zoo)}")
+    if pictures:
+        head = ["vectors", "dimensions", "neighbour gap", "random gap", "trustworthiness", "variance shown"]
+        parts.append(f"**Figures 4 to 13, `{zoo.id}`**, test split.\n\n{table(head, separations(work, zoo))}")
+    return parts
+
+
 def main() -> None:
     options = parser(__doc__, "comvex")
     options.add_argument("--repos", default="cnn-zoo-2,small-cnn-zoo")
     options.add_argument("--pictures", default="mnist", help="config whose embeddings are drawn")
     arguments = options.parse_args()
-    work = Work(arguments.work)
-    zoos = [
-        zoo
-        for repo in arguments.repos.split(",")
-        for zoo in built(
-            repo, [config for name, config in PAPER if name == repo], arguments.scale, arguments.collections
-        )
-    ]
-    head = ["architecture", "parameters, paper", "ours", "test loss, paper", "ours", "test R², paper", "ours"]
-    head += ["over FC", "over ComVeX-Linear"]
-    parts = []
-    for zoo in zoos:
-        number = PAPER[zoo.spec.repo, zoo.spec.config][0]
-        runs = {
-            split: hub.load_labels(zoo, split).frame["run_id"].nunique() for split in ("train", "validation", "test")
-        }
-        counted = ", ".join(f"{count:,} {split}" for split, count in runs.items())
-        parts.append(
-            f"**Table {number}, `{zoo.id}`** ({counted} runs).\n\n{table(head, rows_of(work, zoo, arguments.trials))}"
-        )
-    DOCUMENTS.joinpath("comvex").mkdir(parents=True, exist_ok=True)
-    trials_picture(work, zoos).savefig(DOCUMENTS / "comvex" / "trials.png", dpi=100, metadata={"Software": None})
-    parts.append("**Figure 3.**\n\n![parameters against validation R² of every trial](comvex/trials.png)")
-    for zoo in zoos:
-        if zoo.spec.repo == "cnn-zoo-2" and zoo.spec.config == arguments.pictures:
-            said = ", ".join(f"{name} {value}" for name, value in SAME.items())
-            parts.append(f"**What splits do, `{zoo.id}`** ({said}).\n\n{splits_table(work, zoo)}")
-    head = ["vectors", "dimensions", "neighbour gap", "random gap", "trustworthiness", "variance shown"]
-    for zoo in zoos:
-        if zoo.spec.config == arguments.pictures:
-            rows = separations(work, zoo)
-            parts.append(f"**Figures 4 to 13, `{zoo.id}`**, test split.\n\n{table(head, rows)}")
-    command = f"python benchmarks/reproduce_comvex.py --scale {arguments.scale} --trials {arguments.trials}"
-    command += f" --repos {arguments.repos}" + (f" --collections {arguments.collections}" * bool(arguments.collections))
-    write(DOCUMENTS / "comvex.md", TITLE, [about(command, work, zoos), *parts])
+    for repo in arguments.repos.split(","):
+        configs = [config for name, config in PAPER if name == repo]
+        for zoo in built(repo, configs, arguments.scale, arguments.collections):
+            work = Work(arguments.work / f"{zoo.repo}-{zoo.spec.config}")
+            parts = section(work, zoo, arguments.trials, zoo.spec.config == arguments.pictures)
+            command = f"python benchmarks/reproduce_comvex.py --scale {arguments.scale} --trials {arguments.trials}"
+            command += f" --repos {repo} --collections {zoo.spec.config}"
+            write(DOCUMENTS / "comvex.md", TITLE, [about(command, work, [zoo]), *parts], zoo.id)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from zoobench.zoos import Zoo, resolve
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
 ABSENT = "–"
-MARKS = ("<!-- tables -->", "<!-- /tables -->")
 
 
 def parser(description: str | None, work: str) -> argparse.ArgumentParser:
@@ -152,9 +151,15 @@ def about(command: str, work: Work | Kept, zoos: Sequence[Zoo]) -> str:
     )
 
 
-def write(path: Path, title: str, parts: Sequence[str]) -> None:
-    """Put tables into a document, between its two marks; the text around them stays."""
-    start = f"# {title}\n\n{MARKS[0]}\n{MARKS[1]}\n"
-    before, rest = (path.read_text() if path.exists() else start).split(MARKS[0])
+def write(path: Path, title: str, parts: Sequence[str], section: str = "tables") -> None:
+    """Put tables into a document, between the two marks of their section; the text around them stays.
+
+    A section that the document does not have comes at its end.
+    """
+    start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
+    text = path.read_text() if path.exists() else f"# {title}\n"
+    if start not in text:
+        text += f"\n{start}\n{end}\n"
+    before, rest = text.split(start)
     content = "\n\n".join(parts)
-    path.write_text(f"{before}{MARKS[0]}\n\n{content}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+    path.write_text(f"{before}{start}\n\n{content}\n\n{end}{rest.split(end)[1]}")
