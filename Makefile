@@ -31,8 +31,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Speed is measured with nothing else running.
 unit: $(VENV)/.dev browser
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/test_speed.py
+	$(BIN)/pytest tests/test_speed.py
 
 # The page's tests drive a real browser; Debian's is installed where there is none and apt-get may be used.
 browser:
