@@ -28,6 +28,8 @@ from zoobench.zoos.spec import HubImages
 # Decoded images and built zoos go to a cache of this session, not to the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="zoobench-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# Read where huggingface_hub is imported first; it would try for 23 seconds otherwise.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared" / "images"
 
@@ -47,7 +49,6 @@ def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     """Tests see neither the user's zoos nor the network."""
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path_factory.getbasetemp() / "no-zoos"))
     monkeypatch.delenv("ZOOBENCH_IMAGES", raising=False)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture

@@ -56,8 +56,10 @@ def test_statistics_of_diverged_networks_are_finite_where_their_squares_overflow
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("W", 4970), ("W1", 160), ("W2", 2320), ("W3", 2320), ("W4", 170), ("stats", 56), ("stats-global", 7)]
-    + [("stats-last", 14), ("stats-first-last", 28), ("l1", 8), ("l2", 8), ("W+l2", 4978)],
+    [
+        *(("W", 4970), ("W1", 160), ("W2", 2320), ("W3", 2320), ("W4", 170), ("stats", 56), ("stats-global", 7)),
+        *(("stats-last", 14), ("stats-first-last", 28), ("l1", 8), ("l2", 8), ("W+l2", 4978)),
+    ],
 )
 def test_the_small_cnn_has_as_many_features_as_the_paper_says(name, count):
     assert extract(name, np.zeros((2, 4970), np.float32), layout()).shape == (2, count)
