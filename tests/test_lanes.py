@@ -156,6 +156,7 @@ def test_networks_that_diverge_do_so_as_in_pytorch():
         ({"images": torch.zeros(9, 3, 28, 28)}, r"conv1 takes 1 inputs.*3 maps of 28 x 28"),
         ({"images": torch.zeros(9, 1, 32, 28)}, r"fc1 takes 36 inputs.*maps of"),
         ({"images": torch.zeros(9, 1, 56, 56)}, r"fc1 takes 36 inputs.*maps of"),
+        ({"images": torch.zeros(9, 1, 8, 8)}, r"conv2 takes 8 inputs.*8 maps of 2 x 2"),
         ({"activations": ["relu"]}, "1 activations for 3 runs"),
         ({"chosen": torch.full((3, 4), 9)}, "from 9 to 9; 3 runs choose by int64 among 9 images"),
         ({"chosen": torch.full((3, 4), -1)}, "from -1 to -1"),

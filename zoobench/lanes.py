@@ -140,11 +140,11 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
                 continue
             case Conv() | Linear():
                 taken = channels if isinstance(layer, Conv) else channels * height * width
-                square = isinstance(layer, Conv) or height == width
-                if layer.inputs != taken or not square:
+                fits = layer.kernel <= min(height, width) if isinstance(layer, Conv) else height == width
+                if layer.inputs != taken or not fits:
                     raise ValueError(
-                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {tuple(shape)} "
-                        f"come to it as {channels} maps of {height} x {width}; dense layers need square ones"
+                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {tuple(shape)} come to it as "
+                        f"{channels} maps of {height} x {width}; dense layers need square ones, others a kernel's size"
                     )
                 here.kind, here.outputs = _CONVOLUTION, layer.outputs
                 here.kernel, here.stride = (layer.kernel, layer.stride) if isinstance(layer, Conv) else (height, 1)
