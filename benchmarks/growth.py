@@ -107,7 +107,7 @@ class Activity:
 
 ACTIVITIES = (
     Activity("building", "runs", build_runs, (500, 1_000, 2_000, 4_000, 8_000)),
-    Activity("building", "weights", build_weights, (1_216, 4_864, 9_728, 19_456, 77_824)),
+    Activity("building", "weights", build_weights, (1_216, 4_864, 9_728, 19_456, 38_912, 77_824)),
     Activity("loading", "rows", load_rows, (5_000, 10_000, 20_000, 40_000, 80_000)),
     Activity("loading", "weights", load_weights, (1_024, 4_096, 16_384, 65_536)),
     Activity("statistics", "rows", statistics_rows, (5_000, 10_000, 20_000, 40_000, 80_000)),
