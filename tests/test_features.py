@@ -97,6 +97,14 @@ def test_blocks_of_rows_do_not_show(monkeypatch):
     assert np.array_equal(extract("stats", weights, layout("tetris-zoo/seed")), whole)
 
 
+def test_statistics_are_of_weights_in_any_memory():
+    weights = population("tetris-zoo/seed", 20)
+    expected = extract("stats", weights, layout("tetris-zoo/seed"))
+    apart = np.repeat(weights, 2, axis=1)[:, ::2]
+    for same in (weights.astype(np.float64), np.asfortranarray(weights), weights.astype(">f4"), apart):
+        assert np.array_equal(extract("stats", same, layout("tetris-zoo/seed")), expected)
+
+
 def test_w_is_the_weights_themselves():
     weights = np.ones((2, 100), np.float32)
     assert extract("W", weights, layout("tetris-zoo/seed")) is weights

@@ -91,8 +91,9 @@ def _statistics(
 
     def compute(weights: np.ndarray, known: pd.DataFrame) -> np.ndarray:
         features = np.empty((len(weights), width * len(parts)))
-        # Numbers of a row that lie apart are no rows that can be read as they are.
-        readable = weights if weights.strides[1] == weights.itemsize else np.ascontiguousarray(weights)
+        readable = np.asarray(weights, np.float32)
+        if readable.strides[1] != readable.itemsize:
+            readable = np.ascontiguousarray(readable)
 
         def fill(start: int) -> None:
             rows = slice(start, start + _BLOCK_ROWS)

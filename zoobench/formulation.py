@@ -47,8 +47,8 @@ def conv_formulation(network: Network, side: int, batch: int, runs: int, device:
 
     On CPU, networks whose weights stay near the processor for all lanes (fully-connected ones of 39,000: 2.5 times as
     fast as grouped, of 78,000: slower) train fastest in lanes, if half of them are filled and there is a compiler.
-    Otherwise one convolution per run overtakes the grouped one where a step of one run takes
-    about 1.9 million multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
+    Otherwise one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
+    multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
     """
     if device.type != "cpu":
