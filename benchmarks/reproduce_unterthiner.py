@@ -1,16 +1,16 @@
-"""Tables 1, 2 and 3 of Unterthiner et al. 2020 on our zoos, beside the paper's.
+"""Tables 1, 2, 3 and 5 of Unterthiner et al. 2020 on our zoos, beside the paper's.
 
-    python benchmarks/reproduce_unterthiner.py [--scale lite] [--trials 5] [--work build/unterthiner]
+    python benchmarks/reproduce_unterthiner.py [--scale lite] [--trials 5] [--tables 2,5] [--work build/unterthiner]
 
 Every entry is a search over the paper's ranges by 3-fold cross-validation on the train runs, fitted once more and
 scored on the test split: predictions, and what was chosen, stay in ``--work``, and what is there is not computed again.
-The tables are written into docs/reproduction/unterthiner.md, between its two marks; the text around them stays.
+Tables go into docs/reproduction/unterthiner.md, each into a section between two marks; the text around them stays.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,51 @@ def predictions(work: Work, zoo: Zoo, baseline: str, features: str, trials: int,
     )
 
 
-def order(work: Work, zoos: Sequence[Zoo], trials: int) -> str:
+def entries(
+    work: Work, zoos: Sequence[Zoo], trials: int, baseline: str, features: str, paper: Sequence[float], protocol: str
+) -> list[str]:
+    """A row: for every zoo the paper's R² and ours."""
+    texts = []
+    for zoo in zoos:
+        path = predictions(work, zoo, baseline, features, trials)
+        texts += [f"{paper[column(zoo)]:.3f}", str(scores(path, TASK, protocol)["r2"])]
+    return texts
+
+
+def column(zoo: Zoo) -> int:
+    """Of a zoo in the paper's tables."""
+    return COLLECTIONS.index(zoo.spec.config)
+
+
+def columns(zoos: Sequence[Zoo]) -> list[str]:
+    return [text for zoo in zoos for text in (f"{zoo.spec.config}, paper", "ours")]
+
+
+def inputs(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
+    parts = []
+    for protocol in PROTOCOLS:
+        rows = [
+            [name, *entries(work, zoos, trials, "gbm", ours, paper, protocol)]
+            for name, (ours, paper) in TABLE_2.items()
+        ]
+        head = ["features", *columns(zoos)]
+        parts.append(f"**Table 2, protocol `{protocol}`.** R² of the GBM.\n\n{table(head, rows)}")
+    return parts
+
+
+def predictors(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
+    parts = []
+    for protocol in PROTOCOLS:
+        rows = [
+            [NAMES[baseline], f"`{features}`", *entries(work, zoos, trials, baseline, features, paper, protocol)]
+            for (baseline, features), paper in TABLE_5.items()
+        ]
+        head = ["predictor", "features", *columns(zoos)]
+        parts.append(f"**Tables 1 and 5, protocol `{protocol}`.** R² of all predictors.\n\n{table(head, rows)}")
+    return parts
+
+
+def order(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
     """The paper's order on W and statistics: what each method has over the next, on the same networks."""
     pairs = (("gbm", "stats"), ("gbm", "W"), ("linear", "W"))
     rows = []
@@ -82,10 +126,10 @@ def order(work: Work, zoos: Sequence[Zoo], trials: int) -> str:
             names = [f"{NAMES[baseline]} on `{features}`" for baseline, features in ((better, first), (worse, second))]
             rows.append([f"`{protocol}`", " over ".join(names), *texts])
     head = ["protocol", "R²", *(zoo.spec.config for zoo in zoos)]
-    return f"**The order of Table 1**, by a paired bootstrap over test runs.\n\n{table(head, rows)}"
+    return [f"**The order of Table 1**, by a paired bootstrap over test runs.\n\n{table(head, rows)}"]
 
 
-def errors_by_norm(work: Work, zoos: Sequence[Zoo], trials: int) -> str:
+def errors_by_norm(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
     """Where the logit-linear model errs: by the Euclidean norm of a network's weights, all checkpoints."""
     rows = []
     for features in ("W", "stats"):
@@ -103,59 +147,51 @@ def errors_by_norm(work: Work, zoos: Sequence[Zoo], trials: int) -> str:
                 texts[-1] += f", {r2_score(target[small], predicted[small]):.2f}"
         rows.append([f"`{features}`", *texts])
     head = ["features", *(zoo.spec.config for zoo in zoos)]
-    return (
+    return [
         "**Errors of the logit-linear model, protocol `all`.** Share of the squared error in the worst 5 % of the "
         "rows; R² of the networks whose weights have a norm below the 90 % quantile of the train networks', and below "
-        "their median."
-        f"\n\n{table(head, rows)}"
-    )
+        f"their median.\n\n{table(head, rows)}"
+    ]
+
+
+def transfer(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
+    files = [predictions(work, zoo, "gbm", "stats", trials, zoos) for zoo in zoos]
+    parts = []
+    for protocol in PROTOCOLS:
+        (matrix,) = evaluate(files, protocols=[protocol]).matrices()
+        rows = []
+        for zoo, found in zip(zoos, matrix.scores, strict=True):
+            texts = [
+                (f"{TABLE_3[column(zoo)][column(on)]:.2f}", str(score)) for on, score in zip(zoos, found, strict=True)
+            ]
+            rows.append([zoo.spec.config, *(text for pair in texts for text in pair)])
+        parts.append(
+            f"**Table 3, protocol `{protocol}`.** Kendall's τ-b, rows trained on, columns tested on.\n\n"
+            + table(["trained on", *columns(zoos)], rows)
+        )
+    return parts
+
+
+TABLES: Mapping[str, Callable[[Work, Sequence[Zoo], int], list[str]]] = {
+    "2": inputs,
+    "5": predictors,
+    "order": order,
+    "errors": errors_by_norm,
+    "3": transfer,
+}
 
 
 def main() -> None:
     options = parser(__doc__, "unterthiner")
-    options.add_argument("--without", default="", help="baselines that are not run, comma-separated")
+    options.add_argument("--tables", default=",".join(TABLES), help="comma-separated")
     arguments = options.parse_args()
     work = Work(arguments.work)
-    chosen = built("small-cnn-zoo", COLLECTIONS, arguments.scale, arguments.collections)
-    columns = [COLLECTIONS.index(zoo.spec.config) for zoo in chosen]
-
-    def entries(baseline: str, features: str, paper: Sequence[float], protocol: str) -> list[str]:
-        texts = []
-        for zoo, column in zip(chosen, columns, strict=True):
-            path = predictions(work, zoo, baseline, features, arguments.trials)
-            texts += [f"{paper[column]:.3f}", str(scores(path, TASK, protocol)["r2"])]
-        return texts
-
-    head = [text for zoo in chosen for text in (f"{zoo.spec.config}, paper", "ours")]
-    parts = []
-    for protocol in PROTOCOLS:
-        rows = [[name, *entries("gbm", ours, paper, protocol)] for name, (ours, paper) in TABLE_2.items()]
-        parts.append(f"**Table 2, protocol `{protocol}`.** R² of the GBM.\n\n{table(['features', *head], rows)}")
-    rows = [
-        [NAMES[baseline], f"`{features}`", *entries(baseline, features, paper, PROTOCOLS[0])]
-        for (baseline, features), paper in TABLE_5.items()
-        if baseline not in arguments.without.split(",")
-    ]
-    parts.append(
-        f"**Tables 1 and 5, protocol `{PROTOCOLS[0]}`.** R² of the other predictors.\n\n"
-        + table(["predictor", "features", *head], rows)
-    )
-    parts.append(order(work, chosen, arguments.trials))
-    parts.append(errors_by_norm(work, chosen, arguments.trials))
-    files = [predictions(work, zoo, "gbm", "stats", arguments.trials, chosen) for zoo in chosen]
-    for protocol in PROTOCOLS:
-        (matrix,) = evaluate(files, protocols=[protocol]).matrices()
-        rows = []
-        for zoo, row, found in zip(chosen, columns, matrix.scores, strict=True):
-            texts = [(f"{TABLE_3[row][column]:.2f}", str(score)) for column, score in zip(columns, found, strict=True)]
-            rows.append([zoo.spec.config, *(text for pair in texts for text in pair)])
-        parts.append(
-            f"**Table 3, protocol `{protocol}`.** Kendall's τ-b, rows trained on, columns tested on.\n\n"
-            + table(["trained on", *head], rows)
-        )
-    command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
-    command += f" --without {arguments.without}" if arguments.without else ""
-    write(DOCUMENTS / "unterthiner.md", TITLE, [about(command, work, chosen), *parts])
+    zoos = built("small-cnn-zoo", COLLECTIONS, arguments.scale, arguments.collections)
+    for name in arguments.tables.split(","):
+        parts = TABLES[name](work, zoos, arguments.trials)
+        command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
+        command += f" --tables {name}"
+        write(DOCUMENTS / "unterthiner.md", TITLE, [about(command, work, zoos), *parts], f"table {name}")
 
 
 if __name__ == "__main__":
