@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import lanes, streams
+from . import lanes, streams, winograd
 from .errors import ZoobenchError, did_you_mean
 from .formulation import ConvFormulation
 from .layout import layout_of
@@ -230,7 +230,10 @@ def _trunk_per_run(
             match layer:
                 case Conv():
                     kernel, bias = by_run[f"{layer.name}.weight"][run], by_run[f"{layer.name}.bias"][run]
-                    hidden = F.conv2d(hidden, kernel, bias, stride=layer.stride)
+                    if winograd.covers(layer) and winograd.available(hidden):
+                        hidden = winograd.convolve(hidden, kernel, bias)
+                    else:
+                        hidden = F.conv2d(hidden, kernel, bias, stride=layer.stride)
                 case MaxPool():
                     hidden = F.max_pool2d(hidden, layer.size)
                 case Activation():
