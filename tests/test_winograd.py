@@ -58,7 +58,8 @@ def test_large_convolutions_of_stride_one_are_covered():
 
 
 def test_without_a_compiler_pytorch_convolves(monkeypatch):
-    """The same logits and gradients of populations, whichever way."""
+    """The same logits and gradients of populations, whichever way; so it does where it has several threads."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     shape = 2, layout_of(NETWORK).size
     weights = (
         torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).div(10).requires_grad_()
@@ -74,6 +75,10 @@ def test_without_a_compiler_pytorch_convolves(monkeypatch):
     monkeypatch.setattr(winograd, "convolve", lambda *parts: called.append(1) or convolve(*parts))
     found = computed()
     assert len(called) == 4
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    computed()
+    assert len(called) == 4
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(winograd, "library", lambda *_: None)
     for value, true in zip(found, computed(), strict=True):
         torch.testing.assert_close(value, true, rtol=1e-10, atol=1e-10)

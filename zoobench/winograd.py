@@ -35,8 +35,12 @@ def covers(layer: Conv) -> bool:
 
 
 def available(images: torch.Tensor) -> bool:
-    """Whether this machine compiles the C code, and for the images' precision and device."""
-    return images.device.type == "cpu" and images.dtype in _REALS and _compiled(images.dtype) is not None
+    """Whether this machine compiles the C code for the images' precision, and the thread has a core to itself.
+
+    PyTorch's own convolutions are faster on two cores than these, which work on one but for products of matrices.
+    """
+    alone = images.device.type == "cpu" and torch.get_num_threads() == 1
+    return alone and images.dtype in _REALS and _compiled(images.dtype) is not None
 
 
 def convolve(images: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
