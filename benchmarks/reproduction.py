@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +36,34 @@ def parser(description: str | None, work: str) -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Work:
-    """A folder of predictions; an entry that is there is not computed again."""
+    """A folder of predictions; an entry that is there is not computed again.
+
+    Attributes:
+        folder: of the predictions.
+        asked: names of the entries that were asked for.
+    """
 
     folder: Path
+    asked: set[str] = field(default_factory=set)
 
     def entry(self, name: str, make: Callable[[Path], object]) -> Path:
         """The predictions file of an entry. The seconds that it took are kept beside it."""
         path = self.folder / f"{name}.parquet"
+        self.asked.add(name)
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
             make(path)
-            seconds = self.seconds() | {name: round(time.perf_counter() - start, 1)}
+            seconds = self._all_seconds() | {name: round(time.perf_counter() - start, 1)}
             write_atomically(self.folder / "seconds.json", (json.dumps(seconds, indent=1) + "\n").encode())
             print(f"{name}: {seconds[name]:.0f} s", flush=True)
         return path
 
     def seconds(self) -> dict[str, float]:
+        """That the entries took that were asked for, as far as known."""
+        return {name: value for name, value in self._all_seconds().items() if name in self.asked}
+
+    def _all_seconds(self) -> dict[str, float]:
         path = self.folder / "seconds.json"
         found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
         return found

@@ -25,7 +25,7 @@ LANES = 16
 # As numbered in the C code.
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "identity")
 _CONVOLUTION, _POOL, _POINTWISE, _MEAN = range(4)
-_REALS = {torch.float32: "float", torch.float64: "double"}
+REALS = {torch.float32: "float", torch.float64: "double"}
 
 
 class _Layer(ctypes.Structure):
@@ -178,7 +178,7 @@ def _check(
     sizes: torch.Tensor | None,
 ) -> None:
     size = layout_of(network).size
-    if weights.ndim != 2 or weights.shape[1] != size or weights.dtype not in _REALS:
+    if weights.ndim != 2 or weights.shape[1] != size or weights.dtype not in REALS:
         raise ValueError(f"weights are {weights.dtype} {tuple(weights.shape)}; the network takes reals (runs, {size})")
     if images.ndim != 4 or images.dtype != weights.dtype:
         raise ValueError(
@@ -219,7 +219,7 @@ def _call(
     """
     runs = len(weights)
     _check(network, weights, images, activations, labels, chosen, sizes)
-    compiled = library("networks", f"REAL={_REALS[weights.dtype]}")
+    compiled = library("networks", f"REAL={REALS[weights.dtype]}")
     assert compiled is not None
     kinds = torch.tensor([_ACTIVATIONS.index(name) for name in activations], dtype=torch.int32)
     keys = least = scale = None

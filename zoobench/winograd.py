@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from .lanes import LANES, REALS
 from .native import library
 from .zoos.spec import Conv
 
-_REALS = {torch.float32: "float", torch.float64: "double"}
-_VECTOR = 16
-# Of fewer, products of matrices are too small: PyTorch's convolutions are as fast with 32, a fifth slower with 48.
+# Of fewer, products of matrices are too small: with 32 PyTorch's convolutions are as fast or faster, with 48 slower.
 _LEAST_CHANNELS = 48
 _TILE_BYTES = 2 << 20
 # The kernel's transform, G of the paper.
@@ -31,7 +30,7 @@ def covers(layer: Conv) -> bool:
     """Whether a convolution is one that is computed here."""
     channels = (layer.inputs, layer.outputs)
     shaped = layer.kernel == 3 and layer.stride == 1
-    return shaped and min(channels) >= _LEAST_CHANNELS and not any(count % _VECTOR for count in channels)
+    return shaped and min(channels) >= _LEAST_CHANNELS and not any(count % LANES for count in channels)
 
 
 def available(images: torch.Tensor) -> bool:
@@ -40,7 +39,7 @@ def available(images: torch.Tensor) -> bool:
     PyTorch's own convolutions are faster on two cores than these, which work on one but for products of matrices.
     """
     alone = images.device.type == "cpu" and torch.get_num_threads() == 1
-    return alone and images.dtype in _REALS and _compiled(images.dtype) is not None
+    return alone and images.dtype in REALS and _compiled(images.dtype) is not None
 
 
 def convolve(images: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -65,8 +64,8 @@ def convolve(images: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> 
         raise ValueError(
             f"images, kernel and bias are {shapes}; give 3x3 kernels of as many channels and one precision"
         )
-    if inputs % _VECTOR or outputs % _VECTOR:
-        raise ValueError(f"{inputs} and {outputs} channels; give multiples of {_VECTOR}")
+    if inputs % LANES or outputs % LANES:
+        raise ValueError(f"{inputs} and {outputs} channels; give multiples of {LANES}")
     found: torch.Tensor = _Convolution.apply(images, kernel, bias)
     return found
 
@@ -137,7 +136,7 @@ class _Room:
 
 
 def _compiled(dtype: torch.dtype) -> ctypes.CDLL | None:
-    return library("winograd", f"REAL={_REALS[dtype]}")
+    return library("winograd", f"REAL={REALS[dtype]}")
 
 
 def _last(images: torch.Tensor) -> torch.Tensor:
