@@ -159,7 +159,7 @@ def test_an_interrupted_build_leaves_the_dataset_as_it_was(tiny_home, tmp_path, 
 
 
 def test_a_build_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path):
-    """kill -9 after the first of three chunks; then --resume, beside an uninterrupted build."""
+    """kill -9 after the first of three chunks; then the same command again, beside an uninterrupted build."""
     command = [sys.executable, "-m", "zoobench", "build", "tetris-zoo/hyp", "--scale", "tiny", "--out"]
     work = tmp_path / "killed" / ".tetris-zoo-tiny-hyp.build"
     process = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
@@ -169,9 +169,7 @@ def test_a_build_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "tetris-zoo-tiny").exists()
     assert not (work / "chunk-000060.json").exists()
-    resumed = subprocess.run(
-        [*command, str(tmp_path / "killed"), "--resume"], capture_output=True, text=True, check=False
-    )
+    resumed = subprocess.run([*command, str(tmp_path / "killed")], capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr
     subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, check=True)
     one, other = (read_manifest(tmp_path / name / "tetris-zoo-tiny").configs["hyp"] for name in ("killed", "whole"))
@@ -179,8 +177,9 @@ def test_a_build_killed_in_the_middle_resumes_to_the_same_bytes(tmp_path):
     assert os.listdir(tmp_path / "killed") == ["tetris-zoo-tiny"]
 
 
-def test_a_resumed_build_trains_only_what_is_missing(tmp_path, monkeypatch):
-    zoo = resolve("tetris-zoo-tiny/seed")
+@pytest.fixture
+def interrupted(tmp_path, monkeypatch):
+    """First runs of the chunks that were trained; a build of three was interrupted in its second."""
     trained = []
 
     def counting(network, runs, *args, **kwargs):
@@ -191,20 +190,36 @@ def test_a_resumed_build_trains_only_what_is_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(chunks, "train", counting)
     with pytest.raises(KeyboardInterrupt):
-        build(zoo, tmp_path, workers=1)
-    build(zoo, tmp_path, resume=True, workers=1)
-    assert trained == ["seed-0001", "seed-0017", "seed-0017", "seed-0033"]
+        build(resolve("tetris-zoo-tiny/seed"), tmp_path, workers=1)
+    return trained
 
 
-def test_chunks_of_another_recipe_are_not_resumed(tmp_path, monkeypatch, zoobench):
-    monkeypatch.setattr(chunks, "train", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        build(resolve("tetris-zoo-tiny/seed"), tmp_path)
-    plan = tmp_path / ".tetris-zoo-tiny-seed.build" / "plan.json"
+def test_an_interrupted_build_trains_only_what_is_missing(tmp_path, interrupted):
+    build(resolve("tetris-zoo-tiny/seed"), tmp_path, workers=1)
+    assert interrupted == ["seed-0001", "seed-0017", "seed-0017", "seed-0033"]
+
+
+def test_chunks_of_another_recipe_stay_until_they_are_given_up(tmp_path, interrupted, zoobench):
+    work = tmp_path / ".tetris-zoo-tiny-seed.build"
+    plan = work / "plan.json"
     plan.write_text(plan.read_text().replace('"runs": 40', '"runs": 41'))
-    outcome = zoobench("build", "tetris-zoo/seed", "--scale", "tiny", "--out", tmp_path, "--resume")
+    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    assert {"chunk-000000.json", "chunk-000000.parquet", "plan.json"} <= set(before)
+    command = ["build", "tetris-zoo/seed", "--scale", "tiny", "--workers", 1, "--out", tmp_path]
+    outcome = zoobench(*command)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "cannot resume tetris-zoo-tiny/seed" in outcome.err
+    assert f"cannot go on with tetris-zoo-tiny/seed: finished chunks in {work} (1)" in outcome.err
+    assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+    assert zoobench(*command, "--no-resume").code == 0
+    assert interrupted == ["seed-0001", "seed-0017", "seed-0001", "seed-0017", "seed-0033"]
+    assert os.listdir(tmp_path) == ["tetris-zoo-tiny"]
+
+
+def test_where_no_chunk_was_finished_another_recipe_begins(tmp_path, zoobench):
+    work = tmp_path / ".tetris-zoo-tiny-seed.build"
+    work.mkdir()
+    (work / "plan.json").write_text("{}")
+    assert zoobench("build", "tetris-zoo/seed", "--scale", "tiny", "--out", tmp_path).code == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full to stand for a full disk")

@@ -45,7 +45,7 @@ def build(
     images_folder: Path | None = None,
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
-    resume: bool = False,
+    resume: bool = True,
     engine: Engine = local,
     workers: int | None = None,
     seed: int = 0,
@@ -58,7 +58,7 @@ def build(
         images_folder: where images are, if not on the Hub.
         device: a torch device.
         on_progress: called after each epoch of each chunk.
-        resume: keep the chunks that an interrupted build of the same zoo has finished.
+        resume: keep the chunks that an interrupted build of the same zoo has finished; otherwise delete them.
         engine: who trains the chunks.
         workers: how many chunks are trained at a time; ``None`` for one per CPU core, or one per GPU.
         seed: 0 for the zoo itself; any other number draws another population by the same recipe.
@@ -68,7 +68,7 @@ def build(
 
     Raises:
         ZoobenchError: the zoo cannot be built, its images cannot be had, ``out`` cannot be written, or the
-            interrupted build was of another recipe.
+            interrupted build whose chunks are there was of another recipe.
     """
     runs = runs_of(zoo, seed)
     images = load_images(zoo.spec, zoo.size, images_folder)
@@ -124,10 +124,11 @@ def _check_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     }
     text = json.dumps(plan, indent=1)
     path = work / "plan.json"
-    if path.exists() and path.read_text() != text:
+    finished = sum(1 for _ in work.glob("chunk-*.json"))
+    if finished and not (path.exists() and path.read_text() == text):
         raise ZoobenchError(
-            f"cannot resume {zoo.id}: the chunks in {work} are of another recipe, other images or other versions; "
-            "start again without --resume"
+            f"cannot go on with {zoo.id}: finished chunks in {work} ({finished}) are of another recipe, other "
+            "images or other versions; --no-resume deletes them and starts again"
         )
     manifest.write_atomically(path, text.encode())
 

@@ -120,7 +120,10 @@ def build(
         int | None, typer.Option(min=1, help="Chunks trained at a time; default one per CPU core, or one per GPU.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Not 0: another population by the same recipe.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted build.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with an interrupted build, or delete what is there of it."),
+    ] = True,
 ) -> None:
     """Train a zoo from scratch and write it as a dataset folder.
 

@@ -42,7 +42,7 @@ def train(
         available = int(ray.cluster_resources().get(kind, 0))
         if not available:
             raise ZoobenchError(f"Ray has no {kind} for --device {device}; give it one, or choose another --device")
-        with explained("finished chunks are kept: go on with --resume, and with fewer --workers if memory ran out"):
+        with explained("finished chunks are kept: run it again to go on, with fewer --workers if memory ran out"):
             yield from _tasks(chunks, images, device, workers or available, kind, on_epoch)
 
 
