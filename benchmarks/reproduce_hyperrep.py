@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from reproduction import ABSENT, DOCUMENTS, Kept, Work, about, built, difference, scores, table, write
+from reproduction import ABSENT, DOCUMENTS, Kept, Work, about, add_tables, built, difference, scores, table, write
 from schurholt_tables import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -319,7 +319,7 @@ TABLES: Mapping[str, Callable[..., str]] = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--tables", default=",".join(TABLES))
+    add_tables(options, list(TABLES))
     options.add_argument("--size", default="cpu", choices=SIZES)
     options.add_argument("--tetris", default="full", help="scale of the Tetris zoos")
     options.add_argument("--scale", default="lite", help="scale of the other zoos")
@@ -334,16 +334,15 @@ def main() -> None:
         "mnist": built("mnist-zoo", tuple(MNIST_RECONSTRUCTION), arguments.scale, arguments.collections),
         "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, arguments.collections),
     }
-    wanted = arguments.tables.split(",")
-    parts = [TABLES[number](experiments, **zoos) for number in wanted]
+    parts = [TABLES[number](experiments, **zoos) for number in arguments.tables]
     folder = DOCUMENTS / "hyperrep"
-    for zoo in zoos["tetris"] if "5" in wanted else ():
+    for zoo in zoos["tetris"] if "5" in arguments.tables else ():
         path = experiments.learned(zoo, {"loss": "ecd"}).make()
         if path is not None:
             networks = hub.load_split(zoo, "test")
             z = vectors(load_encoder(path.with_suffix("")), networks.layout, networks.weights)
             embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
-    command = f"python benchmarks/reproduce_hyperrep.py --tables {arguments.tables} --size {arguments.size}"
+    command = f"python benchmarks/reproduce_hyperrep.py --tables {','.join(arguments.tables)} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""
     write(

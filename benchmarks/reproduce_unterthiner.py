@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
+from reproduction import DOCUMENTS, Work, about, add_tables, built, difference, parser, scores, table, write
 from sklearn.metrics import r2_score
 
 from zoobench import hub
@@ -184,13 +184,10 @@ TABLES: Mapping[str, Callable[[Work, Sequence[Zoo], int], list[str]]] = {
 
 def main() -> None:
     options = parser(__doc__, "unterthiner")
-    options.add_argument("--tables", default=",".join(TABLES), help="comma-separated")
+    add_tables(options, list(TABLES))
     arguments = options.parse_args()
-    names = arguments.tables.split(",")
-    if unknown := set(names) - set(TABLES):
-        options.error(f"no such tables: {', '.join(sorted(unknown))}; choose from: {', '.join(TABLES)}")
     zoos = built("small-cnn-zoo", COLLECTIONS, arguments.scale, arguments.collections)
-    for name in names:
+    for name in arguments.tables:
         work = Work(arguments.work)
         parts = TABLES[name](work, zoos, arguments.trials)
         command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"

@@ -34,6 +34,20 @@ def parser(description: str | None, work: str) -> argparse.ArgumentParser:
     return made
 
 
+def add_tables(options: argparse.ArgumentParser, tables: Sequence[str]) -> None:
+    """``--tables``, a list of these; all if not given."""
+
+    def names(text: str) -> list[str]:
+        wanted = text.split(",")
+        if unknown := set(wanted) - set(tables):
+            raise argparse.ArgumentTypeError(
+                f"no such tables: {', '.join(sorted(unknown))}; choose from: {', '.join(tables)}"
+            )
+        return wanted
+
+    options.add_argument("--tables", type=names, default=",".join(tables), help="comma-separated")
+
+
 @dataclass(frozen=True)
 class Work:
     """A folder of predictions; an entry that is there is not computed again.
