@@ -219,7 +219,9 @@ def test_where_no_chunk_was_finished_another_recipe_begins(tmp_path, zoobench):
     work = tmp_path / ".tetris-zoo-tiny-seed.build"
     work.mkdir()
     (work / "plan.json").write_text("{}")
+    (work / "chunk-000007.parquet").write_text("killed before its list of dropped runs was written")
     assert zoobench("build", "tetris-zoo/seed", "--scale", "tiny", "--out", tmp_path).code == 0
+    assert len(read_rows(tmp_path / "tetris-zoo-tiny")) == 40 * 6
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full to stand for a full disk")

@@ -76,8 +76,7 @@ def build(
     try:
         if not resume:
             shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True, exist_ok=True)
-        _check_plan(work, zoo, images, seed)
+        _lay_plan(work, zoo, images, seed)
         dropped = _train_chunks(work, zoo, runs, images, device, on_progress, engine, workers)
         if len(dropped) == len(runs):
             raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
@@ -114,8 +113,11 @@ def _images_entry(zoo: Zoo, images: Images) -> manifest.ImagesEntry:
     )
 
 
-def _check_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
-    """Chunks of one recipe, one set of images and one library version only may be put together."""
+def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
+    """Chunks of one recipe, one set of images and one library version only may be put together.
+
+    Where no chunk of another plan was finished, what is there is cleared away.
+    """
     plan = {
         "recipe": manifest.to_json(zoo.size),
         "seed": seed,
@@ -124,12 +126,15 @@ def _check_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     }
     text = json.dumps(plan, indent=1)
     path = work / "plan.json"
-    finished = sum(1 for _ in work.glob("chunk-*.json"))
-    if finished and not (path.exists() and path.read_text() == text):
+    if path.exists() and path.read_text() == text:
+        return
+    if finished := len(list(work.glob("chunk-*.json"))):
         raise ZoobenchError(
             f"cannot go on with {zoo.id}: finished chunks in {work} ({finished}) are of another recipe, other "
             "images or other versions; --no-resume deletes them and starts again"
         )
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     manifest.write_atomically(path, text.encode())
 
 
