@@ -62,6 +62,8 @@ SIZES: Mapping[str, Callable[[Zoo], Mapping[str, str]]] = {
 LATENT_SIZES = (50, 80)
 # Architectures whose tokens are single weights take long.
 SHORT: Mapping[str, Mapping[str, str]] = {"cpu": {"steps": "2000"}, "paper": {}, "smoke": {}}
+# What Table 7 compares out of distribution.
+TRANSFERRED = "generalization_gap"
 # Name, baseline and parameters of what is compared.
 Entry = tuple[str, str, Mapping[str, str]]
 W: Entry = ("W", "linear", {"features": "W"})
@@ -109,11 +111,14 @@ class Experiments:
         return Predicted(zoo, name, make)
 
     def other(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo] = ()) -> Predicted:
-        """Predictions by another representation behind the same probe."""
+        """Predictions by another representation behind the same probe: of all tasks, on other zoos of one."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}{'-on-all' if on else ''}"
+        only = [TRANSFERRED] if on else None
         return Predicted(
-            zoo, name, lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on))
+            zoo,
+            name,
+            lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on, only=only)),
         )
 
     def value(self, entry: Predicted, task: str) -> str:
@@ -144,9 +149,9 @@ class Experiments:
 
         def text(path: Path) -> str:
             (part,) = (part for part in evaluated(path).results if part.zoo == zoo.id)
-            return str(part.tasks["generalization_gap"].scores["kendall_tau"])
+            return str(part.tasks[TRANSFERRED].scores["kendall_tau"])
 
-        return self._number(entry, f"generalization_gap, kendall_tau on {zoo.id}", text)
+        return self._number(entry, f"{TRANSFERRED}, kendall_tau on {zoo.id}", text)
 
     def _number(self, entry: Predicted, what: str, text: Callable[[Path], str]) -> str:
         def make() -> str:
