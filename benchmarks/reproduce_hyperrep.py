@@ -19,7 +19,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from reproduction import ABSENT, DOCUMENTS, Kept, Work, about, add_tables, built, difference, scores, table, write
+from reproduction import (
+    ABSENT,
+    DOCUMENTS,
+    ERRORS_BY_NORM,
+    Kept,
+    Work,
+    about,
+    add_tables,
+    built,
+    difference,
+    errors_by_norm,
+    scores,
+    table,
+    write,
+)
 from schurholt_tables import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -153,6 +167,10 @@ class Experiments:
 
         return self._number(entry, f"{TRANSFERRED}, kendall_tau on {zoo.id}", text)
 
+    def errors(self, entry: Predicted) -> str:
+        """How far networks of large weights decide the error of accuracy."""
+        return self._number(entry, "accuracy, errors by norm", lambda path: errors_by_norm(path, entry.zoo))
+
     def _number(self, entry: Predicted, what: str, text: Callable[[Path], str]) -> str:
         def make() -> str:
             path = entry.make()
@@ -273,8 +291,13 @@ def table_5(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo])
 
 
 def table_6(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
-    parts = [compared(experiments, zoo, ("ecd", "ec+d"), (W, STATISTICS)) for zoo in large]
-    return "\n\n".join(["**Table 6**, the Small CNN Zoo.", *parts])
+    losses = ("ecd", "ec+d")
+    parts = [compared(experiments, zoo, losses, (W, STATISTICS)) for zoo in large]
+    entries = {entry[0]: [experiments.other(zoo, entry) for zoo in large] for entry in (W, STATISTICS)}
+    entries |= {f"`{loss}`": [experiments.learned(zoo, {"loss": loss}) for zoo in large] for loss in losses}
+    rows = [[name, *map(experiments.errors, predicted)] for name, predicted in entries.items()]
+    by_norm = table(["representation", *(zoo.spec.config for zoo in large)], rows)
+    return "\n\n".join(["**Table 6**, the Small CNN Zoo.", *parts, f"Errors of accuracy. {ERRORS_BY_NORM}", by_norm])
 
 
 def table_7(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:

@@ -13,12 +13,21 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from reproduction import DOCUMENTS, Work, about, add_tables, built, difference, parser, scores, table, write
-from sklearn.metrics import r2_score
+from reproduction import (
+    DOCUMENTS,
+    ERRORS_BY_NORM,
+    Work,
+    about,
+    add_tables,
+    built,
+    difference,
+    errors_by_norm,
+    parser,
+    scores,
+    table,
+    write,
+)
 
-from zoobench import hub
 from zoobench.harness import evaluate
 from zoobench.run import Selection, run
 from zoobench.zoos import Zoo
@@ -130,29 +139,14 @@ def order(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
     return [f"**The order of Table 1**, by a paired bootstrap over test runs.\n\n{table(head, rows)}"]
 
 
-def errors_by_norm(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
-    """Where the logit-linear model errs: by the Euclidean norm of a network's weights, all checkpoints."""
-    rows = []
-    for features in ("W", "stats"):
-        texts = []
-        for zoo in zoos:
-            test, train = hub.load_split(zoo, "test"), hub.load_split(zoo, "train")
-            norm, known = (np.linalg.norm(split.weights, axis=1) for split in (test, train))
-            target = test.labels["test_accuracy"].to_numpy()
-            found = pd.read_parquet(predictions(work, zoo, "linear", features, trials)).set_index("example_id")
-            predicted = found.loc[test.labels["example_id"], TASK].to_numpy(np.float64)
-            error = np.sort((target - predicted) ** 2)[::-1]
-            texts += [f"{error[: len(error) // 20].sum() / error.sum():.0%}"]
-            for quantile in (0.9, 0.5):
-                small = norm < np.quantile(known, quantile)
-                texts[-1] += f", {r2_score(target[small], predicted[small]):.2f}"
-        rows.append([f"`{features}`", *texts])
-    head = ["features", *(zoo.spec.config for zoo in zoos)]
-    return [
-        "**Errors of the logit-linear model, protocol `all`.** Share of the squared error in the worst 5 % of the "
-        "rows; R² of the networks whose weights have a norm below the 90 % quantile of the train networks', and below "
-        f"their median.\n\n{table(head, rows)}"
+def errors(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
+    """Where the logit-linear model errs."""
+    rows = [
+        [f"`{features}`", *(errors_by_norm(predictions(work, zoo, "linear", features, trials), zoo) for zoo in zoos)]
+        for features in ("W", "stats")
     ]
+    head = ["features", *(zoo.spec.config for zoo in zoos)]
+    return [f"**Errors of the logit-linear model, protocol `all`.** {ERRORS_BY_NORM}\n\n{table(head, rows)}"]
 
 
 def transfer(work: Work, zoos: Sequence[Zoo], trials: int) -> list[str]:
@@ -177,7 +171,7 @@ TABLES: Mapping[str, Callable[[Work, Sequence[Zoo], int], list[str]]] = {
     "2": inputs,
     "5": predictors,
     "order": order,
-    "errors": errors_by_norm,
+    "errors": errors,
     "3": transfer,
 }
 

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from sklearn.metrics import r2_score
+
 from zoobench import hub
 from zoobench.compare import Comparison, compare
 from zoobench.harness import evaluate
@@ -150,6 +154,28 @@ def difference(path: Path, other: Path, task: str, protocol: str = "all", metric
     """R² (or another metric) of one file more than of another on the same networks, with its interval."""
     found = _compared(path, other, protocol).tasks[task][metric]
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+# What ``errors_by_norm`` says, for the line above a table of it.
+ERRORS_BY_NORM = (
+    "Share of the squared error in the worst 5 % of the rows; R² of the networks whose weights have a norm below the "
+    "90 % quantile of the train networks', and below their median."
+)
+
+
+def errors_by_norm(path: Path, zoo: Zoo) -> str:
+    """Where predictions of accuracy err: by the Euclidean norm of a network's weights, all checkpoints."""
+    test, train = hub.load_split(zoo, "test"), hub.load_split(zoo, "train")
+    norm, known = (np.linalg.norm(split.weights, axis=1) for split in (test, train))
+    target = test.labels["test_accuracy"].to_numpy()
+    found = pd.read_parquet(path).set_index("example_id")
+    predicted = found.loc[test.labels["example_id"], "accuracy"].to_numpy(np.float64)
+    error = np.sort((target - predicted) ** 2)[::-1]
+    text = f"{error[: len(error) // 20].sum() / error.sum():.0%}"
+    for quantile in (0.9, 0.5):
+        small = norm < np.quantile(known, quantile)
+        text += f", {r2_score(target[small], predicted[small]):.2f}"
+    return text
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
