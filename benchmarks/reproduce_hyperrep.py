@@ -124,16 +124,21 @@ class Experiments:
 
         return Predicted(zoo, name, make)
 
-    def other(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo] = ()) -> Predicted:
-        """Predictions by another representation behind the same probe: of all tasks, on other zoos of one."""
+    def other(self, zoo: Zoo, entry: Entry) -> Predicted:
+        """Predictions by another representation behind the same probe."""
         label, baseline, parameters = entry
-        name = f"{label}-{zoo.repo}-{zoo.spec.config}{'-on-all' if on else ''}"
-        only = [TRANSFERRED] if on else None
-        return Predicted(
-            zoo,
-            name,
-            lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on, only=only)),
-        )
+        name = f"{label}-{zoo.repo}-{zoo.spec.config}"
+        return Predicted(zoo, name, lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path)))
+
+    def transferred(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo]) -> Predicted:
+        """The same of other zoos' networks, and of Table 7's task alone."""
+        label, baseline, parameters = entry
+        name = f"{label}-{zoo.repo}-{zoo.spec.config}-on-all"
+
+        def make() -> Path:
+            return self.work.entry(name, lambda path: run(baseline, zoo, parameters, path, on=on, only=[TRANSFERRED]))
+
+        return Predicted(zoo, name, make)
 
     def value(self, entry: Predicted, task: str) -> str:
         """A task's main score."""
@@ -262,8 +267,8 @@ def compared(experiments: Experiments, zoo: Zoo, losses: Sequence[str], entries:
         theirs = {name: f"{number / 100:.3f}" for (name, *_), number in zip(REDUCTIONS, reduced, strict=False)}
         theirs |= {name: f"{paper[task][name]:.3f}" for name in ("W", "s(W)")}
         texts = [f"{experiments.value(entry, task)} ({theirs.get(name, ABSENT)})" for name, entry in others.items()]
-        reports = {first: f" ({paper[task]['hyper-representation']:.3f})"}
-        texts += [experiments.value(entry, task) + reports.get(loss, "") for loss, entry in learned.items()]
+        texts += [experiments.value(entry, task) for entry in learned.values()]
+        texts[len(others)] += f" ({paper[task]['hyper-representation']:.3f})"
         texts += [experiments.over(learned[first], others[name], task) for name in ("W", "s(W)")]
         rows.append([task, *texts])
     head = ["task", *others, *(f"`{loss}`" for loss in losses), f"`{first}` over W", f"`{first}` over s(W)"]
@@ -302,8 +307,8 @@ def table_6(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) 
 
 def table_7(experiments: Experiments, large: Sequence[Zoo], **_: Sequence[Zoo]) -> str:
     methods: dict[str, Callable[[Zoo], Predicted]] = {
-        "W": lambda zoo: experiments.other(zoo, W, on=large),
-        "s(W)": lambda zoo: experiments.other(zoo, STATISTICS, on=large),
+        "W": lambda zoo: experiments.transferred(zoo, W, large),
+        "s(W)": lambda zoo: experiments.transferred(zoo, STATISTICS, large),
         "`ec+d`": lambda zoo: experiments.learned(zoo, {"loss": "ec+d"}, large),
     }
     parts = ["**Table 7**, Kendall's τ-b of the generalization gap; rows trained on, columns tested on."]

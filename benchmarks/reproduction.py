@@ -164,7 +164,11 @@ ERRORS_BY_NORM = (
 
 
 def errors_by_norm(path: Path, zoo: Zoo) -> str:
-    """Where predictions of accuracy err: by the Euclidean norm of a network's weights, all checkpoints."""
+    """Where predictions of accuracy err, by the Euclidean norm of a network's weights, all checkpoints.
+
+    Returns:
+        the three numbers of ``ERRORS_BY_NORM``, as text.
+    """
     test, train = hub.load_split(zoo, "test"), hub.load_split(zoo, "train")
     norm, known = (np.linalg.norm(split.weights, axis=1) for split in (test, train))
     target = test.labels["test_accuracy"].to_numpy()
