@@ -355,6 +355,20 @@ TABLES: Mapping[str, Callable[..., str]] = {
 }
 
 
+def draw(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
+    """Figure 4: maps of the test networks' weights and z, coloured by test accuracy and, where it varies, initialiser.
+
+    Drawn is the hyper-representation of EcD, where there is one.
+    """
+    if (path := experiments.learned(zoo, {"loss": "ecd"}).make()) is None:
+        return
+    networks = hub.load_split(zoo, "test")
+    z = vectors(load_encoder(path.with_suffix("")), networks.layout, networks.weights)
+    by = ["init"] if networks.labels["init"].nunique() > 1 else []
+    folder = DOCUMENTS / "hyperrep" / zoo.spec.config
+    embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder, by, kinds)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_tables(options, list(TABLES))
@@ -373,13 +387,9 @@ def main() -> None:
         "large": built("small-cnn-zoo", tuple(TRANSFER), arguments.scale, arguments.collections),
     }
     parts = [TABLES[number](experiments, **zoos) for number in arguments.tables]
-    folder = DOCUMENTS / "hyperrep"
-    for zoo in zoos["tetris"] if "5" in arguments.tables else ():
-        path = experiments.learned(zoo, {"loss": "ecd"}).make()
-        if path is not None:
-            networks = hub.load_split(zoo, "test")
-            z = vectors(load_encoder(path.with_suffix("")), networks.layout, networks.weights)
-            embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder / zoo.spec.config)
+    for number, group, kinds in (("5", "tetris", ("pca", "umap")), ("4", "mnist", ("umap",))):
+        for zoo in zoos[group] if number in arguments.tables else ():
+            draw(experiments, zoo, kinds)
     command = f"python benchmarks/reproduce_hyperrep.py --tables {','.join(arguments.tables)} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""

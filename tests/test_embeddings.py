@@ -9,7 +9,8 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from zoobench import hub
-from zoobench.embeddings import plane, separation, similarity_picture, weights_of
+from zoobench.embeddings import draw, separation, similarity_picture, weights_of
+from zoobench.errors import ZoobenchError
 
 
 def labels(accuracy, checkpoints=2):
@@ -46,12 +47,6 @@ def test_a_picture_of_two_dimensions_keeps_all_and_one_of_many_does_not(networks
     assert separation(mute, frame).trustworthiness < 0.95
 
 
-def test_weights_that_are_far_too_large_are_drawn_all_the_same(networks):
-    points, explained = plane(networks[2] * 1e30)
-    assert np.isfinite(points).all()
-    assert 0 < explained <= 1
-
-
 def test_similarities_are_sorted_by_accuracy(networks):
     frame, _, mute = networks
     shown = similarity_picture(mute, frame, "").axes[0].get_images()[0].get_array()
@@ -81,6 +76,29 @@ def test_the_command_draws_and_measures(written, tiny, tmp_path, zoobench):
     for name in pictures:
         with Image.open(tmp_path / "p" / name) as picture:
             assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+
+
+def test_maps_are_coloured_by_further_labels_and_drawn_by_umap(written, tiny, tmp_path, zoobench):
+    command = ("plot", "embeddings", written, "--zoo", tiny.id, "--out", tmp_path / "p")
+    outcome = zoobench(*command, "--by", "activation", "--by", "epoch", "--umap")
+    assert outcome.code == 0, outcome.err
+    maps = {f"z-{kind}{label}.png" for kind in ("pca", "umap") for label in ("", "-activation", "-epoch")}
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "p").glob("z-*.png")}
+    assert set(drawn) == maps | {"z-similarity.png"}
+    assert len(set(drawn.values())) == 7
+
+
+def test_an_unknown_label_is_one_line(written, tiny, tmp_path, zoobench):
+    outcome = zoobench("plot", "embeddings", written, "--zoo", tiny.id, "--out", tmp_path / "p", "--by", "initt")
+    assert (outcome.code, outcome.err) == (2, "error: unknown label 'initt' to colour by; did you mean 'init'?\n")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_label_of_too_many_names_is_not_drawn(networks, tmp_path):
+    frame, telling, _ = networks
+    with pytest.raises(ZoobenchError, match="label 'run_id' has 30 names here; a legend shows at most 10"):
+        draw({"z": telling}, frame, "", tmp_path / "p", ["run_id"])
+    assert not (tmp_path / "p").exists()
 
 
 def test_weights_come_in_the_order_of_the_ids(tiny):

@@ -125,6 +125,10 @@ def plot_embeddings(
     zoo: Annotated[str, typer.Option(help="Zoo of the networks.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and separation.json.")],
     weights: Annotated[bool, typer.Option("--weights", help="Draw the flat weights, too.")] = False,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Label to colour by, beside test_accuracy, as init; repeatable.")
+    ] = None,
+    umap: Annotated[bool, typer.Option("--umap", help="Draw them by UMAP, too, not by PCA alone.")] = False,
 ) -> None:
     """Draw embeddings in two dimensions and by similarity, and measure how well they separate networks.
 
@@ -139,5 +143,8 @@ def plot_embeddings(
     with progress.spinner("drawing"):
         ids, vectors = looking.read_embeddings(embeddings)
         vectors |= {"W": looking.weights_of(chosen, ids)} if weights else {}
-        found = looking.draw(vectors, looking.labels_of(chosen, ids), chosen.id, out)
+        labels = looking.labels_of(chosen, ids)
+        with needs("umap", "umap"):
+            kinds = ["pca", *(["umap"] if umap else []), "similarity"]
+            found = looking.draw(vectors, labels, chosen.id, out, by or (), kinds)
     tables.console().print(tables.separation_table(chosen.id, found))

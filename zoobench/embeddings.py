@@ -1,13 +1,13 @@
 """Looking at embeddings of networks: in two dimensions, by similarity, and in numbers.
 
-As Figures 4 to 13 of Liu. What looks well separated is measured too: how far apart in accuracy nearest neighbours are,
-and how much of the neighbourhoods a picture in two dimensions keeps.
+As Figures 4 to 13 of Liu and Figure 4 of Schürholt 2021. What looks well separated is measured too: how far apart in
+accuracy nearest neighbours are, and how much of the neighbourhoods a picture in two dimensions keeps.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from . import hub
-from .errors import ZoobenchError
+from .errors import ZoobenchError, did_you_mean
 from .manifest import write_atomically
+from .planes import plane, scatter_by, umap_plane
 from .splits import SPLITS
 from .zoos import Zoo
 
@@ -30,6 +30,9 @@ _DPI = 110
 _NEIGHBOURS = 10
 # Trustworthiness and similarity matrices are quadratic.
 _MOST_ROWS = 2000
+# In a legend: as many as there are colours.
+_MOST_NAMES = 10
+_ACCURACY = "test_accuracy"
 
 
 @dataclass(frozen=True)
@@ -125,26 +128,33 @@ def separation(vectors: np.ndarray, labels: pd.DataFrame) -> Separation:
     gaps = np.abs(accuracy - accuracy[neighbour])[has_one]
     apart = run[:, None] != run[None, :]
     random_gap = np.abs(accuracy[:, None] - accuracy[None, :])[apart].mean() if apart.any() else float("nan")
-    neighbours = min(_NEIGHBOURS, (len(vectors) - 1) // 2)
     return Separation(
         rows=len(vectors),
         dimensions=vectors.shape[1],
         neighbour_gap=float(gaps.mean()) if len(gaps) else float("nan"),
         random_gap=float(random_gap),
-        trustworthiness=float(trustworthiness(vectors, points, n_neighbors=neighbours)),
+        trustworthiness=_trust(vectors, points),
         explained=explained,
     )
 
 
-def plane(vectors: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first two principal components (rows, 2), and the share of the variance in them."""
-    # Weights may be so large that their squares overflow.
-    scale = float(np.abs(vectors).max()) or 1.0
-    fitted = PCA(2, svd_solver="randomized", random_state=0).fit(vectors / scale)
-    return fitted.transform(vectors / scale) * scale, float(fitted.explained_variance_ratio_.sum())
+# Maps of vectors (rows, D) to points (rows, 2).
+MAPS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"pca": lambda vectors: plane(vectors)[0], "umap": umap_plane}
 
 
-def draw(vectors: Mapping[str, np.ndarray], labels: pd.DataFrame, title: str, folder: Path) -> dict[str, Separation]:
+def _trust(vectors: np.ndarray, points: np.ndarray) -> float:
+    """Trustworthiness of points (rows, 2) that stand for vectors (rows, D)."""
+    return float(trustworthiness(vectors, points, n_neighbors=min(_NEIGHBOURS, (len(vectors) - 1) // 2)))
+
+
+def draw(
+    vectors: Mapping[str, np.ndarray],
+    labels: pd.DataFrame,
+    title: str,
+    folder: Path,
+    by: Sequence[str] = (),
+    kinds: Sequence[str] = ("pca", "similarity"),
+) -> dict[str, Separation]:
     """Draw and measure embeddings: ``<name>-pca.png``, ``<name>-similarity.png`` and ``separation.json``.
 
     Args:
@@ -152,23 +162,36 @@ def draw(vectors: Mapping[str, np.ndarray], labels: pd.DataFrame, title: str, fo
         labels: of the rows.
         title: of the pictures.
         folder: made if needed.
+        by: further labels that maps are coloured by, beside test accuracy: ``<name>-pca-<label>.png``.
+        kinds: pictures of each: maps ("pca" and "umap") and "similarity".
 
     Raises:
-        ZoobenchError: fewer than five networks, or a folder that cannot be written.
+        ZoobenchError: fewer than five networks, a label that they do not have or of too many names for a legend, or a
+            folder that cannot be written.
+        ImportError: "umap" without ``umap-learn``.
     """
     if len(labels) < 5:
         raise ZoobenchError(f"{len(labels)} networks are too few to draw; encode a larger split")
     chosen = np.sort(np.random.RandomState(0).permutation(len(labels))[:_MOST_ROWS])
     shown = labels.iloc[chosen]
+    columns = [_ACCURACY, *(_colours(shown, name) for name in by)]
     found = {name: separation(values[chosen], shown) for name, values in vectors.items()}
+    figures: dict[str, Figure] = {}
+    for name, values in vectors.items():
+        for kind in kinds:
+            if kind == "similarity":
+                figures[f"{name}-{kind}"] = similarity_picture(values[chosen], shown, f"{title}: {name}")
+                continue
+            points = MAPS[kind](values[chosen])
+            gaps = f"neighbour gap {found[name].neighbour_gap:.3f} (random {found[name].random_gap:.3f})"
+            heading = f"{title}: {name}\n{gaps}, trustworthiness {_trust(values[chosen], points):.2f}"
+            for column in columns:
+                figure = map_picture(points, shown[column], kind, heading)
+                figures[f"{name}-{kind}" if column == _ACCURACY else f"{name}-{kind}-{column}"] = figure
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, values in vectors.items():
-            for kind, figure in (
-                ("pca", pca_picture(values[chosen], shown, f"{title}: {name}", found[name])),
-                ("similarity", similarity_picture(values[chosen], shown, f"{title}: {name}")),
-            ):
-                figure.savefig(folder / f"{name}-{kind}.png", dpi=_DPI, metadata={"Software": None})
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=_DPI, metadata={"Software": None})
         content = json.dumps({name: asdict(measured) for name, measured in found.items()}, indent=1) + "\n"
         write_atomically(folder / "separation.json", content.encode())
     except OSError as error:
@@ -176,19 +199,23 @@ def draw(vectors: Mapping[str, np.ndarray], labels: pd.DataFrame, title: str, fo
     return found
 
 
-def pca_picture(vectors: np.ndarray, labels: pd.DataFrame, title: str, measured: Separation) -> Figure:
-    """Networks in two dimensions, coloured by test accuracy (Figures 4 to 6)."""
-    points, _ = plane(vectors)
-    figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+def _colours(labels: pd.DataFrame, name: str) -> str:
+    """A label to colour by, if it can be shown."""
+    if name not in labels.columns:
+        raise ZoobenchError(f"unknown label {name!r} to colour by{did_you_mean(name, labels.columns)}")
+    if not pd.api.types.is_numeric_dtype(labels[name]) and (names := labels[name].nunique()) > _MOST_NAMES:
+        raise ZoobenchError(f"label {name!r} has {names:,} names here; a legend shows at most {_MOST_NAMES}")
+    return name
+
+
+def map_picture(points: np.ndarray, values: pd.Series, kind: str, title: str) -> Figure:
+    """Networks at points (rows, 2), coloured by one of their labels (Figures 4 to 6; Figure 4 of Schürholt 2021)."""
+    numbers = pd.api.types.is_numeric_dtype(values)
+    figure = Figure(figsize=(4.8 if numbers else 5.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    coloured = axes.scatter(points[:, 0], points[:, 1], c=labels["test_accuracy"], s=6)
-    figure.colorbar(coloured, label="test accuracy")
-    axes.set(xlabel="PCA 1", ylabel="PCA 2")
-    axes.set_title(
-        f"{title}\nneighbour gap {measured.neighbour_gap:.3f} (random {measured.random_gap:.3f}), "
-        f"trustworthiness {measured.trustworthiness:.2f}",
-        fontsize="small",
-    )
+    scatter_by(axes, points, values, size=6)
+    axes.set(xlabel=f"{kind.upper()} 1", ylabel=f"{kind.upper()} 2")
+    axes.set_title(title, fontsize="small")
     return figure
 
 

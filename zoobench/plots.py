@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from sklearn.decomposition import PCA
+
+from .planes import plane, scatter_by, umap_plane
 
 SAMPLE_ROWS = 2000
 _CURVES = 40
@@ -108,35 +109,25 @@ def train_test(view: View) -> Figure | None:
 
 def weights(view: View) -> Figure:
     """Sampled weight vectors in two dimensions, coloured by test accuracy and by initialiser (or epoch)."""
-    return _plane(view, "PCA", PCA(2, svd_solver="randomized", random_state=0).fit_transform)
+    return _by_two(view, "PCA", plane(view.weights)[0])
 
 
 def weights_umap(view: View) -> Figure:
-    """The same by UMAP, which keeps neighbours together; needs ``umap-learn``."""
-    import umap
-
-    return _plane(view, "UMAP", umap.UMAP(random_state=0, n_jobs=1).fit_transform)
+    """The same by UMAP; needs ``umap-learn``."""
+    return _by_two(view, "UMAP", umap_plane(view.weights))
 
 
-def _plane(view: View, method: str, embed: Callable[[np.ndarray], np.ndarray]) -> Figure:
-    # Weights may be finite and yet so large that their squares are not, in float32.
-    scale = float(np.abs(view.weights).max()) or 1.0
-    points = embed(view.weights / np.float32(scale)).astype(np.float64) * scale
+def _by_two(view: View, method: str, points: np.ndarray) -> Figure:
     figure, (left, right) = _figure(view, 2)
-    first, second = (points - np.median(points, axis=0)).T
-    coloured = left.scatter(first, second, c=view.sample["test_accuracy"], s=5)
-    figure.colorbar(coloured, ax=left, label="test accuracy")
-    inits = view.sample["init"]
-    if inits.nunique() > 1:
-        for name in sorted(inits.dropna().unique()):
-            right.scatter(first[inits == name], second[inits == name], s=5, label=name)
-        right.legend(frameon=False, markerscale=2, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    points = points - np.median(points, axis=0)
+    scatter_by(left, points, view.sample["test_accuracy"])
+    if view.sample["init"].nunique() > 1:
+        scatter_by(right, points, view.sample["init"])
     else:
-        coloured = right.scatter(first, second, c=view.sample["epoch"], s=5, cmap="plasma")
-        figure.colorbar(coloured, ax=right, label="epoch")
+        scatter_by(right, points, view.sample["epoch"], cmap="plasma")
     for panel in (left, right):
         panel.set(xlabel=f"{method} 1", ylabel=f"{method} 2")
-        _signed_log_if_wide(panel, np.stack([first, second]))
+        _signed_log_if_wide(panel, points.T)
     return figure
 
 
