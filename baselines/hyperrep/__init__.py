@@ -1,6 +1,13 @@
 """Hyper-representations: the self-supervised transformer of Schürholt et al. 2021, with linear probes."""
 
-from .hyperrep import HyperRepPredictor, reconstruction_r2, represent
+from .hyperrep import ConstantRepresentationWarning, HyperRepPredictor, reconstruction_r2, represent
 from .model import HyperRepConfig, HyperRepModel
 
-__all__ = ["HyperRepConfig", "HyperRepModel", "HyperRepPredictor", "reconstruction_r2", "represent"]
+__all__ = [
+    "ConstantRepresentationWarning",
+    "HyperRepConfig",
+    "HyperRepModel",
+    "HyperRepPredictor",
+    "reconstruction_r2",
+    "represent",
+]

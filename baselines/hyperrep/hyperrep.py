@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,12 @@ ARCHITECTURES = {
     "ff": ("ff", "neuron", False),
 }
 NORMALISATIONS = ("none", "tensor")
+# Numbers between -1 and 1 that differ by less do not differ.
+_SAME = 1e-5
+
+
+class ConstantRepresentationWarning(UserWarning):
+    """A representation that is the same for all networks, so that nothing can be read from it."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +196,14 @@ class HyperRepPredictor:
         )
 
     def fit(self, train: Examples, validation: Examples) -> HyperRepPredictor:
-        """Learn the representation from ``train.weights``, and a probe for every column of ``train.targets``."""
+        """Learn the representation from ``train.weights``, and a probe for every column of ``train.targets``.
+
+        Raises:
+            ZoobenchError: a training that ends in NaN.
+        """
         self.learn(train, validation)
         z, judge = (represent(self.model_, part.weights) for part in (train, validation))
+        self._look_at(z)
         self.probe_ = LinearProbe().fit(z, train, judge, validation)
         return self
 
@@ -215,6 +227,19 @@ class HyperRepPredictor:
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
         self.model_ = model
         return model
+
+    def _look_at(self, z: np.ndarray) -> None:
+        """Say so if the representation (rows, L) says nothing.
+
+        Adam moves each of the bottleneck's weights by about the learning rate in a step, all in one direction at first:
+        the more numbers go in, the sooner its tanh is at -1 or 1 for every network, where there is no gradient.
+        """
+        smaller = f"try a smaller --learning-rate than {self.learning_rate:g}"
+        if not np.isfinite(z).all():
+            raise ZoobenchError(f"the training of the hyper-representation ended in NaN: {smaller}")
+        if np.ptp(z, axis=0).max() < _SAME:
+            message = f"the hyper-representations of all {len(z):,} train networks are the same: {smaller}"
+            warnings.warn(message, ConstantRepresentationWarning, stacklevel=3)
 
     def _epochs_of(self, examples: Examples) -> int:
         if self.steps:

@@ -14,6 +14,7 @@ from zoobench.nets import module
 from zoobench.predictor import Examples
 from zoobench.zoos import resolve
 from zoobench_baselines.hyperrep import (
+    ConstantRepresentationWarning,
     HyperRepConfig,
     HyperRepModel,
     HyperRepPredictor,
@@ -227,6 +228,16 @@ def test_it_learns_without_labels_what_tells_networks_apart(population, loss):
     assert (predicted["init"] == test.targets["init"]).mean() > 0.8
     if loss != "ec":
         assert reconstruction_r2(fitted.model_, test.weights) > 0.3
+
+
+def test_a_learning_rate_that_is_too_large_is_said(population):
+    train, validation, test = population
+    quick = QUICK | {"architecture": "att-n", "epochs": 1}
+    with pytest.warns(ConstantRepresentationWarning, match=r"all 1,000 train networks are the same: .* than 1$"):
+        fitted = HyperRepPredictor(**quick | {"learning_rate": 1.0}).fit(train, validation)
+    assert fitted.predict(test)["accuracy"].nunique() == 1
+    with pytest.raises(ZoobenchError, match=r"ended in NaN: try a smaller --learning-rate than 1e\+10$"):
+        HyperRepPredictor(**quick | {"learning_rate": 1e10}).fit(train, validation)
 
 
 @pytest.mark.parametrize("normalise", ["none", "tensor"])
