@@ -170,7 +170,7 @@ def errors_by_norm(path: Path, zoo: Zoo) -> str:
         the three numbers of ``ERRORS_BY_NORM``, as text.
     """
     test, train = hub.load_split(zoo, "test"), hub.load_split(zoo, "train")
-    norm, known = (np.linalg.norm(split.weights, axis=1) for split in (test, train))
+    norm, known = (np.linalg.norm(split.weights.astype(np.float64), axis=1) for split in (test, train))
     target = test.labels["test_accuracy"].to_numpy()
     found = pd.read_parquet(path).set_index("example_id")
     predicted = found.loc[test.labels["example_id"], "accuracy"].to_numpy(np.float64)
