@@ -181,8 +181,8 @@ def table_4(experiments: Experiments, mnist: Sequence[Zoo], **_: Sequence[Zoo]) 
     said = (
         "**Table 4**, generating factors of the MNIST zoos. VAR: variance of a weight over the train networks, mean "
         "over weights; VAR_c: that within groups of one initialiser and activation, mean over groups. Networks with a "
-        f"weight of more than {WITHIN} times the largest of the median train network are too large, and left out of both "
-        "and of the last column."
+        f"weight of more than {WITHIN} times the largest of the median train network are too large and left "
+        "out of both and of the last column."
     )
     return "\n\n".join([said, table(head, rows), *parts, by_norm(experiments, mnist, ("ecd",))])
 
