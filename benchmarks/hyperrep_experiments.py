@@ -104,7 +104,7 @@ class Experiments:
         return self._number(entry, f"{task} over {other.name}", text)
 
     def reconstruction(self, entry: Predicted, split: str = "test", *, moderate: bool = False) -> str:
-        """R² of the reconstruction of a split's networks, or of those that are ``WITHIN`` the limit."""
+        """R² of the reconstruction of a split's networks; ``moderate``: without those that are too large."""
 
         def text(path: Path) -> str:
             weights = hub.load_split(entry.zoo, split).weights
