@@ -29,6 +29,7 @@ test: lint unit  ## Lint, types, every test.
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 # Speed is measured with nothing else running.
@@ -75,7 +76,7 @@ page: $(VENV)/.dev browser  ## The page of the committed results, which the READ
 	cp build/screenshots/board.png docs/leaderboard.png
 
 schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
-	$(BIN)/python -c 'import json; from zoobench.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json
+	$(BIN)/python -c 'import json; from zoobench.scoring.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json
 
 pin:  ## Write constraints.txt anew from the newest versions.
 	$(PYTHON) -m venv build/constraints

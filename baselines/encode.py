@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from zoobench.cli_parts import needs
+from zoobench.cli.parts import needs
 from zoobench.zoos import resolve
 
 app = typer.Typer(invoke_without_command=True)
@@ -27,7 +27,8 @@ def encode(
 
     Example: zoobench encode --model model --zoo small-cnn-zoo-lite/mnist --out z.parquet
     """
-    from zoobench import hub, progress
+    from zoobench.cli import progress
+    from zoobench.data import hub
 
     with needs("torch", "baselines"):
         from .encoding import encoded, load_encoder, write_encoded

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zoobench.data.hub import ZooSplit
+from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
-from zoobench.hub import ZooSplit
-from zoobench.layout import Layout
-from zoobench.manifest import write_atomically
+from zoobench.zoos.layout import Layout
 
 from .comvex import ComVeXModel
 from .hyperrep import HyperRepModel

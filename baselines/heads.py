@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 
 
 @dataclass(frozen=True)

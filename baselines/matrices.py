@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from zoobench.layout import Layer
+from zoobench.zoos.layout import Layer
 
 _BATCH = 1000
 

@@ -25,7 +25,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from zoobench.errors import ZoobenchError
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 
 from .stored import load_arrays, save_arrays, scaler_arrays, scaler_of
 

@@ -19,7 +19,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from zoobench.native import keep_freed_memory
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 
 if not sys.stderr.isatty():
     logging.disable_progress_bar()

@@ -18,14 +18,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from zoobench import hub
-from zoobench.build import build
-from zoobench.images import load_images
-from zoobench.layout import layout_of
-from zoobench.manifest import read_manifest
-from zoobench.splits import SPLITS
+from zoobench.building.build import build
+from zoobench.data import hub
+from zoobench.data.manifest import read_manifest
+from zoobench.training.images import load_images
 from zoobench.zoos import ALL, SCALES, Zoo, resolve
+from zoobench.zoos.layout import layout_of
 from zoobench.zoos.spec import HubImages
+from zoobench.zoos.splits import SPLITS
 
 
 def describe(zoos: list[Zoo]) -> None:

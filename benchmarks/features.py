@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 from measured import Figure, copy_bytes, rate_of, taking_turns
 
-from zoobench.features import QUARTILES, extract
-from zoobench.layout import Layout, layout_of
+from zoobench.weightspace.features import QUARTILES, extract
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import Layout, layout_of
 
 ZOO = "small-cnn-zoo/mnist"
 

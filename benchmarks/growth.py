@@ -32,14 +32,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from reproduction import hardware, table, write
 
-from zoobench import features, population, weights
-from zoobench.build import build
-from zoobench.harness import evaluate
-from zoobench.images import Images
-from zoobench.layout import Layout, Tensor, layout_of
-from zoobench.resampling import Bootstrap
-from zoobench.runs import runs_of
+from zoobench.building.build import build
+from zoobench.data import weights
+from zoobench.scoring.bootstrap import Bootstrap
+from zoobench.scoring.harness import evaluate
+from zoobench.training import population
+from zoobench.training.images import Images
+from zoobench.weightspace import features
 from zoobench.zoos import Zoo, resolve
+from zoobench.zoos.layout import Layout, Tensor, layout_of
+from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import Activation, Flatten, Linear, Network
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "growth.md"

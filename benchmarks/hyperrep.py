@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import set_seed
 
-from zoobench.layout import layout_of
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 from zoobench_baselines.hyperrep import HyperRepModel, HyperRepPredictor, losses
 
 ZOO = "mnist-zoo/seed"

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from reproduction import ABSENT, Kept, Work, difference, errors_by_norm, scores
 
-from zoobench import hub
-from zoobench.fitted import predict
-from zoobench.harness import evaluate
-from zoobench.results import Result
-from zoobench.run import run
-from zoobench.tasks import get
+from zoobench.data import hub
+from zoobench.predictors.fitted import predict
+from zoobench.predictors.run import run
+from zoobench.scoring.harness import evaluate
+from zoobench.scoring.results import Result
+from zoobench.scoring.tasks import get
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder
 from zoobench_baselines.hyperrep import reconstruction_r2

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoobench import hub
-from zoobench.layout import layout_of
-from zoobench.manifest import read_manifest
+from zoobench.data import hub
+from zoobench.data.manifest import read_manifest
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 
 _STEPS = (0, 1, 2, 3, 20, 40, 60, 80, 86)
 _SHAPES = {

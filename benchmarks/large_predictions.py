@@ -19,15 +19,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoobench import manifest, schema, zoos
-from zoobench.layout import layout_of
+from zoobench import zoos
+from zoobench.data import manifest, schema
+from zoobench.zoos.layout import layout_of
 
 ZOO = "tetris-zoo/seed"
 _SCORE = """
 import sys, time
 from pathlib import Path
-from zoobench.harness import evaluate
-from zoobench.resampling import Bootstrap
+from zoobench.scoring.harness import evaluate
+from zoobench.scoring.bootstrap import Bootstrap
 start = time.perf_counter()
 result = evaluate(Path(sys.argv[1]), bootstrap=Bootstrap(resamples=int(sys.argv[2])))
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]

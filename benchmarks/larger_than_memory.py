@@ -24,11 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from large_predictions import describe, write_predictions
 
-from zoobench import features, hub, manifest, schema
-from zoobench.harness import evaluate
-from zoobench.layout import layout_of
-from zoobench.resampling import Bootstrap
+from zoobench.data import hub, manifest, schema
+from zoobench.scoring.bootstrap import Bootstrap
+from zoobench.scoring.harness import evaluate
+from zoobench.weightspace import features
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 
 ZOO = "small-cnn-zoo/mnist"
 _CHECKPOINTS = 10

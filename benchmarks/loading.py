@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measured import Figure, copy_bytes
 
-from zoobench import schema, shards, weights
+from zoobench.data import schema, shards, weights
 
 _THREADS = 2
 

@@ -31,15 +31,15 @@ import torch
 from measured import Figure, apart, matmul_flops, taking_turns
 from torch import nn
 
-from zoobench import streams
-from zoobench.formulation import ConvFormulation, conv_formulation, conv_multiply_adds
-from zoobench.images import Images
-from zoobench.initialisers import initial_weights
-from zoobench.layout import layout_of
-from zoobench.nets import module
-from zoobench.population import Population
-from zoobench.runs import Run, runs_of
+from zoobench.training import streams
+from zoobench.training.formulation import ConvFormulation, conv_formulation, conv_multiply_adds
+from zoobench.training.images import Images
+from zoobench.training.initialisers import initial_weights
+from zoobench.training.nets import module
+from zoobench.training.population import Population
 from zoobench.zoos import Zoo, resolve
+from zoobench.zoos.layout import layout_of
+from zoobench.zoos.runs import Run, runs_of
 from zoobench.zoos.spec import Conv, Linear, Network
 
 SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}

@@ -23,12 +23,13 @@ from matplotlib.figure import Figure
 from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
 from sklearn.metrics import r2_score
 
-from zoobench import embeddings, hub
-from zoobench.examples import examples
-from zoobench.manifest import write_atomically
-from zoobench.predictor import Examples
-from zoobench.run import Selection, run
-from zoobench.tasks import get
+from zoobench.data import hub
+from zoobench.data.manifest import write_atomically
+from zoobench.predictors.examples import examples
+from zoobench.predictors.predictor import Examples
+from zoobench.predictors.run import Selection, run
+from zoobench.scoring.tasks import get
+from zoobench.weightspace import embeddings
 from zoobench.zoos import Zoo
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder

@@ -45,8 +45,9 @@ from schurholt_tables import (
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
-from zoobench import embeddings, hub
-from zoobench.metrics import BY_NAME
+from zoobench.data import hub
+from zoobench.scoring.metrics import BY_NAME
+from zoobench.weightspace import embeddings
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder, vectors
 from zoobench_baselines.hyperrep.augment import Augmentation

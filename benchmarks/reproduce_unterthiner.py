@@ -28,8 +28,8 @@ from reproduction import (
     write,
 )
 
-from zoobench.harness import evaluate
-from zoobench.run import Selection, run
+from zoobench.predictors.run import Selection, run
+from zoobench.scoring.harness import evaluate
 from zoobench.zoos import Zoo
 
 TITLE = "Predicting accuracy from weights: Unterthiner et al. 2020 on our zoos"

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import r2_score
 
-from zoobench import hub
-from zoobench.compare import Comparison, compare
-from zoobench.harness import evaluate
-from zoobench.manifest import write_atomically
-from zoobench.results import Score, ZooResult
+from zoobench.data import hub
+from zoobench.data.manifest import write_atomically
+from zoobench.scoring.compare import Comparison, compare
+from zoobench.scoring.harness import evaluate
+from zoobench.scoring.results import Score, ZooResult
 from zoobench.zoos import Zoo, resolve
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "docs" / "reproduction"

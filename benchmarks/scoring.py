@@ -18,8 +18,8 @@ from measured import Figure, rate_of, taking_turns
 from scipy.stats import kendalltau, spearmanr
 from threadpoolctl import threadpool_limits
 
-from zoobench import metrics
-from zoobench.resampling import Bootstrap, Sample
+from zoobench.scoring import metrics
+from zoobench.scoring.bootstrap import Bootstrap, Sample
 
 _CHECKPOINTS = 9
 _TIMED = 5

@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from zoobench import hub
+from zoobench.data import hub
 from zoobench.zoos import resolve
 from zoobench_leaderboard.baselines import ENTRIES, submit
 from zoobench_leaderboard.pin import pin

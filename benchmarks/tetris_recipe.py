@@ -14,16 +14,16 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from zoobench.chunks import chunk_table
-from zoobench.images import load_images
-from zoobench.layout import layout_of
-from zoobench.population import train
-from zoobench.predictor import Examples
-from zoobench.runs import runs_of
-from zoobench.splits import split_of
-from zoobench.tasks import tasks_of
+from zoobench.building.chunks import chunk_table
+from zoobench.predictors.predictor import Examples
+from zoobench.scoring.tasks import tasks_of
+from zoobench.training.images import load_images
+from zoobench.training.population import train
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
+from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import TetrisImages
+from zoobench.zoos.splits import split_of
 from zoobench_baselines.linear import LinearPredictor
 
 CANDIDATES = (

@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from zoobench import hub, progress, zoos
-from zoobench.build import build
+from zoobench import zoos
+from zoobench.building.build import build
+from zoobench.cli import progress
+from zoobench.data import hub
 from zoobench.errors import ZoobenchError
 
 

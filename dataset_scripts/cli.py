@@ -12,7 +12,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.zoos import Zoo, resolve
 
 if TYPE_CHECKING:
-    from zoobench.manifest import ConfigManifest
+    from zoobench.data.manifest import ConfigManifest
 
 app = typer.Typer(help="Import an original release as a dataset folder.", no_args_is_help=True)
 
@@ -31,7 +31,8 @@ def small_cnn_zoo(
 
     Example: zoobench import small-cnn-zoo mnist.tar.xz --out zoos --nfn-split mnist_split.csv
     """
-    from zoobench import hub, progress
+    from zoobench.cli import progress
+    from zoobench.data import hub
 
     with cli.needs("torch", "build"):
         from .small_cnn_release import import_small_cnn_zoo
@@ -50,7 +51,8 @@ def schurholt(
     Nothing in a .pt file is run: tensors, containers and known dataset classes are read, anything else is refused.
     Example: zoobench import schurholt dataset.pt --zoo tetris-zoo/seed --out zoos
     """
-    from zoobench import hub, progress
+    from zoobench.cli import progress
+    from zoobench.data import hub
 
     chosen = _full(zoo)
     with cli.needs("torch", "build"):
@@ -70,7 +72,8 @@ def comvex(
 
     Example: zoobench import comvex cifar10.pt --zoo cnn-zoo-2/cifar10 --out zoos
     """
-    from zoobench import hub, progress
+    from zoobench.cli import progress
+    from zoobench.data import hub
 
     chosen = _full(zoo)
     with cli.needs("torch", "build"):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zoobench.data.manifest import ConfigManifest, ReleaseEntry, file_entry
 from zoobench.errors import ZoobenchError
-from zoobench.layout import layout_of
-from zoobench.manifest import ConfigManifest, ReleaseEntry, file_entry
-from zoobench.releases import OnRows, Release, Weights, work_folder, write_release
+from zoobench.publishing.releases import OnRows, Release, Weights, work_folder, write_release
 from zoobench.zoos import Zoo
+from zoobench.zoos.layout import layout_of
 
 from . import pickles
 

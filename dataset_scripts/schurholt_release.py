@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zoobench.data.manifest import ConfigManifest, DroppedRun, ReleaseEntry, file_entry, folder_entry
 from zoobench.errors import ZoobenchError
-from zoobench.layout import Layout, layout_of
-from zoobench.manifest import ConfigManifest, DroppedRun, ReleaseEntry, file_entry, folder_entry
-from zoobench.releases import OnRows, Release, work_folder, write_release
+from zoobench.publishing.releases import OnRows, Release, work_folder, write_release
 from zoobench.zoos import Zoo
+from zoobench.zoos.layout import Layout, layout_of
 
 from . import names, pickles
 

@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from zoobench import zoos
+from zoobench.data.manifest import ConfigManifest, FileEntry, ReleaseEntry, file_entry
 from zoobench.errors import ZoobenchError, did_you_mean
-from zoobench.layout import Layer, layout_of
-from zoobench.manifest import ConfigManifest, FileEntry, ReleaseEntry, file_entry
-from zoobench.releases import OnRows, Release, Weights, work_folder, write_release
+from zoobench.publishing.releases import OnRows, Release, Weights, work_folder, write_release
+from zoobench.zoos.layout import Layer, layout_of
 
 from . import names
 

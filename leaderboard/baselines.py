@@ -13,12 +13,13 @@ import pandas as pd
 import yaml
 from safetensors.numpy import load_file
 
-from zoobench import fitted, hub, predictor
-from zoobench.examples import examples, learnable
-from zoobench.layout import layout_of
-from zoobench.predictions import write_predictions
-from zoobench.run import run
+from zoobench.data import hub
+from zoobench.predictors import fitted, predictor
+from zoobench.predictors.examples import examples, learnable
+from zoobench.predictors.run import run
+from zoobench.scoring.predictions import write_predictions
 from zoobench.zoos import Zoo
+from zoobench.zoos.layout import layout_of
 
 from .description import FILE_NAME, Description, read_description
 

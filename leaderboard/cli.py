@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoobench.cli_parts import JsonFlag, print_json
+from zoobench.cli.parts import JsonFlag, print_json
 
 app = typer.Typer(help="Score submissions and show the ranking.", no_args_is_help=True)
 
@@ -60,8 +60,8 @@ def validate(
 
     Example: zoobench leaderboard validate leaderboard/submissions/my-method
     """
-    from zoobench import progress, tables
-    from zoobench.results import SCHEMA_VERSION, Result
+    from zoobench.cli import progress, tables
+    from zoobench.scoring.results import SCHEMA_VERSION, Result
 
     from .score import score_submission
     from .submission import read_submission
@@ -87,7 +87,7 @@ def submit(
 
     Example: zoobench leaderboard submit leaderboard/submissions/my-method
     """
-    from zoobench import progress
+    from zoobench.cli import progress
 
     from .submit import submit as propose
 
@@ -105,7 +105,7 @@ def score(
 
     Example: zoobench leaderboard score --dir leaderboard
     """
-    from zoobench import progress
+    from zoobench.cli import progress
 
     from .score import score_all
 
@@ -152,8 +152,8 @@ def show(
 
     Example: zoobench leaderboard show --dir leaderboard
     """
+    from zoobench.cli.tables import console
     from zoobench.errors import ZoobenchError, did_you_mean
-    from zoobench.tables import console
 
     from .ranking import RANKINGS, boards
     from .score import read_entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from zoobench.tasks import get
+from zoobench.scoring.tasks import get
 
 
 @dataclass(frozen=True)

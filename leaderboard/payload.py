@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from zoobench import metrics, tasks, zoos
-from zoobench.results import Score, TaskResult
+from zoobench import zoos
+from zoobench.scoring import metrics, tasks
+from zoobench.scoring.results import Score, TaskResult
 
 from .literature import reported
 from .ranking import Board, Overall, Place, Row, Standing, boards, overall

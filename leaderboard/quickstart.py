@@ -32,13 +32,13 @@ def quickstart(
 
     Example: zoobench quickstart --out zoobench-quickstart
     """
-    from zoobench import progress
-    from zoobench.tables import console
+    from zoobench.cli import progress
+    from zoobench.cli.tables import console
 
     zoo = resolve(ZOO)
     folder = _dataset(zoo)
     typer.echo("[2/5] installing it for load_dataset")
-    from zoobench.install import describe, install
+    from zoobench.publishing.install import describe, install
 
     install(folder)
     board = out / "leaderboard"
@@ -79,7 +79,8 @@ Next:
 
 def _dataset(zoo: Zoo) -> Path:
     """The zoo's dataset folder, built unless it is there."""
-    from zoobench import hub, progress
+    from zoobench.cli import progress
+    from zoobench.data import hub
 
     home = hub.data_home()
     if zoo.id in hub.built_zoos():
@@ -87,7 +88,7 @@ def _dataset(zoo: Zoo) -> Path:
         return home / zoo.repo
     typer.echo(f"[1/5] building {zoo.id}: {zoo.size.runs:,} networks, {max(zoo.size.checkpoints)} epochs")
     try:
-        from zoobench.build import build
+        from zoobench.building.build import build
     except ImportError as error:
         raise ZoobenchError(f"quickstart needs {error.name}: pip install 'zoobench[build,baselines]'") from error
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoobench import zoos
-from zoobench.tasks import tasks_of
+from zoobench.scoring.tasks import tasks_of
 
 from .description import TRACKS
 from .score import BoardResult, Entry

@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zoobench import __version__, hub, tasks, zoos
-from zoobench.averages import Resampled
+from zoobench import __version__, zoos
+from zoobench.data import hub
+from zoobench.data.manifest import sha256_of, write_atomically
 from zoobench.errors import ZoobenchError
-from zoobench.harness import score
-from zoobench.joining import Joined
-from zoobench.manifest import sha256_of, write_atomically
-from zoobench.metrics import METRICS
-from zoobench.predictions import read_predictions
-from zoobench.results import SCHEMA_VERSION, ZooResult
-from zoobench.tasks import tasks_of
+from zoobench.scoring import tasks
+from zoobench.scoring.averages import Resampled
+from zoobench.scoring.harness import score
+from zoobench.scoring.joining import Joined
+from zoobench.scoring.metrics import METRICS
+from zoobench.scoring.predictions import read_predictions
+from zoobench.scoring.results import SCHEMA_VERSION, ZooResult
+from zoobench.scoring.tasks import tasks_of
 
 from .description import Description
 from .submission import Submission, read_submissions

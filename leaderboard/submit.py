@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from zoobench.publish import writing
+from zoobench.publishing.publish import writing
 
 from .description import FILE_NAME
 from .score import score_submission

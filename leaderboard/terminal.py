@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from zoobench.results import number
+from zoobench.scoring.results import number
 
 from .ranking import Board, main_value
 

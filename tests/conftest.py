@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from zoobench import cli
-from zoobench.build import build
-from zoobench.images import Images, load_images
+from zoobench.building.build import build
+from zoobench.training.images import Images, load_images
 from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.sources import CIFAR10, FASHION_MNIST, MNIST, SVHN, USPS
 from zoobench.zoos.spec import HubImages

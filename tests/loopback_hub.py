@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from zoobench.serve import application
+from zoobench.publishing.serve import application
 
 TOKEN = "hf_the_right_token"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zoobench import hub
-from zoobench.harness import evaluate
+from zoobench.data import hub
+from zoobench.scoring.harness import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "scikit-learn", "scipy", "lightgbm", "ray", "matplotlib", "evaluate", "optuna"}
@@ -81,7 +81,7 @@ def test_importing_it_takes_less_than_a_second_and_150_megabytes(run):
     code = """
 import time
 start = time.perf_counter()
-import zoobench.harness
+import zoobench.scoring.harness
 seconds = time.perf_counter() - start
 print(seconds, next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """

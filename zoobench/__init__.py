@@ -6,7 +6,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_HOMES = {"load_zoo": "hub", "evaluate": "harness"}
+_HOMES = {"load_zoo": "data.hub", "evaluate": "scoring.harness"}
 
 
 def __getattr__(name: str) -> object:

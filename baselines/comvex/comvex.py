@@ -14,9 +14,9 @@ import torch
 from transformers import set_seed
 
 from zoobench.errors import ZoobenchError, did_you_mean
-from zoobench.layout import Layout
-from zoobench.predictor import Examples
-from zoobench.search import Distribution
+from zoobench.predictors.predictor import Examples
+from zoobench.predictors.search import Distribution
+from zoobench.zoos.layout import Layout
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import encoded_targets, heads_of

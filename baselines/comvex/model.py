@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from zoobench.layout import Layer, Layout
+from zoobench.zoos.layout import Layer, Layout
 
 from ..heads import Head
 from ..matrices import to_matrix

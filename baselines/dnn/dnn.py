@@ -21,10 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from zoobench.errors import ZoobenchError, did_you_mean
-from zoobench.features import extract, uses_hyperparameters
-from zoobench.layout import Layout
-from zoobench.predictor import Examples
-from zoobench.search import Distribution
+from zoobench.predictors.predictor import Examples
+from zoobench.predictors.search import Distribution
+from zoobench.weightspace.features import extract, uses_hyperparameters
+from zoobench.zoos.layout import Layout
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import Head, heads_of
@@ -47,7 +47,7 @@ class DNNPredictor:
     """Multilayer perceptrons on a feature set.
 
     Args:
-        features: feature set, a name of ``zoobench.features``.
+        features: feature set, a name of ``zoobench.weightspace.features``.
         seed: of initial weights, batch order and dropout; with the same seed the predictions are the same.
         layers: hidden layers; 0 is the paper's logit-linear predictor, trained like the others.
         units: per hidden layer.

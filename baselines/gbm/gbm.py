@@ -15,10 +15,10 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from zoobench.features import extract, uses_hyperparameters
-from zoobench.layout import Layout
-from zoobench.predictor import Examples
-from zoobench.search import Distribution
+from zoobench.predictors.predictor import Examples
+from zoobench.predictors.search import Distribution
+from zoobench.weightspace.features import extract, uses_hyperparameters
+from zoobench.zoos.layout import Layout
 from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 # Above so many features the paper samples few of them for each tree.
@@ -31,7 +31,7 @@ class GBMPredictor:
     """LightGBM on a feature set.
 
     Args:
-        features: feature set, a name of ``zoobench.features``.
+        features: feature set, a name of ``zoobench.weightspace.features``.
         seed: LightGBM's seed; with the same seed the predictions are the same.
         learning_rate: shrinkage per tree.
         num_leaves: leaves per tree.

@@ -12,8 +12,8 @@ import itertools
 import torch
 from torch import nn
 
-from zoobench.layout import Layout
-from zoobench.symmetry import Junction
+from zoobench.weightspace.symmetry import Junction
+from zoobench.zoos.layout import Layout
 
 # Shares of the weight vector that erasing may take (sec. 2).
 ERASED = (0.03, 0.3)

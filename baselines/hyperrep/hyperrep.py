@@ -13,8 +13,8 @@ import torch
 from transformers import set_seed
 
 from zoobench.errors import ZoobenchError, did_you_mean
-from zoobench.layout import Layout
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
+from zoobench.zoos.layout import Layout
 
 from ..matrices import in_batches
 from ..probe import LinearProbe

@@ -19,7 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, ViTConfig
 from transformers.models.vit.modeling_vit import ViTLayer
 from transformers.utils import ModelOutput
 
-from zoobench.layout import Layout
+from zoobench.zoos.layout import Layout
 
 from ..matrices import from_matrices, to_matrix
 from . import losses

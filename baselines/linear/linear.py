@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoobench.features import extract, uses_hyperparameters
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
+from zoobench.weightspace.features import extract, uses_hyperparameters
 
 from ..probe import LinearProbe
 
@@ -17,7 +17,7 @@ class LinearPredictor:
     """Ridge or logit-linear regression on standardised features, one model per task.
 
     Args:
-        features: feature set, a name of ``zoobench.features``.
+        features: feature set, a name of ``zoobench.weightspace.features``.
         link: "identity" or "logit".
 
     Attributes:

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.decomposition import PCA, KernelPCA
 
 from zoobench.errors import ZoobenchError, did_you_mean
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 
 from ..encoding import Encoder, load_encoder, vectors
 from ..probe import LinearProbe

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zoobench.layout import layout_of
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import torch
 from sklearn.metrics import r2_score
 
 from zoobench.errors import ZoobenchError
-from zoobench.layout import layout_of
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.training import identity
 
@@ -159,8 +159,8 @@ def test_a_saved_model_predicts_the_same_in_another_process(population, tmp_path
 TRAINING = """
 import sys, numpy as np, pandas as pd
 from pathlib import Path
-from zoobench.layout import layout_of
-from zoobench.predictor import Examples
+from zoobench.zoos.layout import layout_of
+from zoobench.predictors.predictor import Examples
 from zoobench.zoos import resolve
 from zoobench_baselines.comvex import ComVeXPredictor
 

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from zoobench import hub
+from zoobench.data import hub
 from zoobench_baselines.comvex import ComVeXModel
 
 

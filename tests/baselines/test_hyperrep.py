@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from zoobench.errors import ZoobenchError
-from zoobench.images import load_images
-from zoobench.layout import layout_of
-from zoobench.nets import module
-from zoobench.predictor import Examples
+from zoobench.predictors.predictor import Examples
+from zoobench.training.images import load_images
+from zoobench.training.nets import module
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 from zoobench_baselines.hyperrep import (
     ConstantRepresentationWarning,
     HyperRepConfig,
@@ -298,8 +298,8 @@ def test_bfloat16_learns_as_float32_does_and_keeps_float32(population):
 
 TRAINING = """
 import sys, numpy as np, pandas as pd
-from zoobench.layout import layout_of
-from zoobench.predictor import Examples
+from zoobench.zoos.layout import layout_of
+from zoobench.predictors.predictor import Examples
 from zoobench.zoos import resolve
 from zoobench_baselines.hyperrep import HyperRepPredictor, represent
 

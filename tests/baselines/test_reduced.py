@@ -7,11 +7,11 @@ from scipy.spatial.distance import cdist
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from zoobench import hub
+from zoobench.data import hub
 from zoobench.errors import ZoobenchError
-from zoobench.layout import layout_of
-from zoobench.run import run
+from zoobench.predictors.run import run
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel
 from zoobench_baselines.reduced import EncodedPredictor, PCAPredictor, UMAPPredictor
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from zoobench.images import load_images
+from zoobench.training.images import load_images
 from zoobench.zoos import resolve
 
 from . import keras_like

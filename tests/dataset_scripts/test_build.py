@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zoobench.manifest import read_manifest
+from zoobench.data.manifest import read_manifest
 from zoobench.zoos import ALL
 
 ROOT = Path(__file__).resolve().parents[2]

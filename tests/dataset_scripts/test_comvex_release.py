@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from zoobench.manifest import read_manifest
-from zoobench.nets import module
+from zoobench.data.manifest import read_manifest
+from zoobench.training.nets import module
 from zoobench.zoos import resolve
 
 ZOO = resolve("cnn-zoo-2/mnist")

@@ -11,12 +11,12 @@ import torch
 from huggingface_hub import DatasetCard
 from scipy.stats import kendalltau
 
-from zoobench.harness import evaluate
-from zoobench.layout import layout_of
-from zoobench.manifest import read_manifest
-from zoobench.nets import module
-from zoobench.splits import SPLITS, fold_of, split_of
+from zoobench.data.manifest import read_manifest
+from zoobench.scoring.harness import evaluate
+from zoobench.training.nets import module
 from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
+from zoobench.zoos.splits import SPLITS, fold_of, split_of
 
 from . import keras_like
 

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import yaml
 
-from zoobench.run import run
+from zoobench.predictors.run import run
 from zoobench_leaderboard.pin import pin
 
 SUBMISSION = {

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from zoobench import hub, predictor
-from zoobench.build import build
-from zoobench.examples import learnable
+from zoobench.building.build import build
+from zoobench.data import hub
+from zoobench.predictors import predictor
+from zoobench.predictors.examples import learnable
 from zoobench.zoos import ALL, Zoo, resolve
 from zoobench_leaderboard.baselines import BY_NAME, ENTRIES, SEEDS, learned, submit
 from zoobench_leaderboard.pin import pin

@@ -3,8 +3,8 @@ import shutil
 import pytest
 
 from zoobench.errors import ZoobenchError
-from zoobench.harness import evaluate
-from zoobench.run import run
+from zoobench.predictors.run import run
+from zoobench.scoring.harness import evaluate
 from zoobench.zoos import resolve
 from zoobench_leaderboard.pin import pin
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zoobench.harness import evaluate
+from zoobench.scoring.harness import evaluate
 from zoobench_leaderboard.ranking import boards
 from zoobench_leaderboard.score import read_entries
 

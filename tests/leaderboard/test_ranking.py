@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import r2_score
 
-from zoobench.resampling import Bootstrap
+from zoobench.scoring.bootstrap import Bootstrap
 from zoobench_leaderboard.ranking import boards, overall
 from zoobench_leaderboard.score import Entry, score_all
 

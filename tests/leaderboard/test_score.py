@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from zoobench.harness import evaluate
+from zoobench.scoring.harness import evaluate
 
 REPOSITORY_BOARD = Path(__file__).resolve().parents[2] / "leaderboard"
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from datasets import Features, Value
 
-from .. import metrics
-from ..averages import score_of
-from ..metrics import CLASSIFICATION, REGRESSION, Metric
-from ..resampling import Bootstrap, Sample
-from ..results import Score
+from ..scoring import metrics
+from ..scoring.averages import score_of
+from ..scoring.bootstrap import Bootstrap, Sample
+from ..scoring.metrics import CLASSIFICATION, REGRESSION, Metric
+from ..scoring.results import Score
 
 
 def _both(dtype: str) -> Features:
@@ -55,7 +55,7 @@ Example:
 
 
 class HarnessMetric(evaluate.Metric):
-    """A metric of ``zoobench.metrics`` as a module; a script names it, and the paper that it comes from."""
+    """A metric of ``zoobench.scoring.metrics`` as a module; a script names it, and the paper that it comes from."""
 
     metric: ClassVar[str]
     paper: ClassVar[str] = ""

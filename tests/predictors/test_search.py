@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kstest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+
+from zoobench.errors import ZoobenchError
+from zoobench.predictors.predictor import Examples
+from zoobench.predictors.search import draw, judge, search
+from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
+from zoobench.zoos.spec import Choice, LogUniform, Uniform
+
+SPACE = {"alpha": LogUniform(1e-3, 1e3), "kind": Choice(("a", "b")), "depth": Uniform(2, 4), "rate": Uniform(0.5, 0.7)}
+
+
+def rows(count, seed, folds=3):
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(count, 100)).astype(np.float32)
+    targets = pd.DataFrame(
+        {
+            "accuracy": weights @ np.linspace(0, 1, 100) + rng.normal(size=count),
+            "epoch": weights[:, 0] + 3 * rng.normal(size=count),
+            "activation": np.where(weights[:, 1] > 0, "relu", "tanh"),
+        }
+    )
+    fold = np.arange(count) % folds if folds else None
+    layout = layout_of(resolve("tetris-zoo/seed").spec.network)
+    return Examples(
+        weights, layout, np.arange(count).astype(str), targets, classes={"activation": ["relu", "tanh"]}, folds=fold
+    )
+
+
+class RidgeOfStrength:
+    fitted = 0
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def fit(self, train, validation):
+        type(self).fitted += 1
+        numbers = [task for task in train.targets if task != "activation"]
+        self.models = {t: Ridge(self.alpha).fit(train.weights, train.targets[t]) for t in numbers}
+        return self
+
+    def predict(self, test):
+        assert test.targets.empty
+        numbers = {task: model.predict(test.weights) for task, model in self.models.items()}
+        return pd.DataFrame(numbers | {"activation": np.where(test.weights[:, 1] > self.alpha / 1e3, "relu", "tanh")})
+
+
+def create(parameters):
+    return RidgeOfStrength(parameters["alpha"])
+
+
+def test_draws_are_within_their_ranges_and_spread_over_them():
+    drawn = pd.DataFrame([draw(SPACE, 0, number) for number in range(2000)])
+    assert set(drawn["kind"]) == {"a", "b"}
+    assert set(drawn["depth"]) == {2, 3, 4}
+    assert drawn["rate"].between(0.5, 0.7).all()
+    assert kstest(np.log10(drawn["alpha"]), "uniform", args=(-3, 6)).pvalue > 1e-3
+    assert draw(SPACE, 0, 7) == draw(SPACE, 0, 7) != draw(SPACE, 1, 7)
+
+
+def test_a_trial_is_judged_by_the_mean_over_folds_as_scikit_learn_computes_it():
+    train, validation = rows(300, 0), rows(50, 1)
+    scores = judge(create, {"alpha": 5.0}, train, validation)
+    x, y, fold = train.weights, train.targets["accuracy"].to_numpy(), train.folds
+    expected = [
+        r2_score(y[fold == k], Ridge(5.0).fit(x[fold != k], y[fold != k]).predict(x[fold == k])) for k in range(3)
+    ]
+    assert scores["accuracy"] == pytest.approx(np.mean(expected), rel=1e-6)
+    expected = np.mean((train.weights[:, 1] > 5e-3) == (train.targets["activation"] == "relu"))
+    assert scores["activation"] == pytest.approx(expected, abs=0.01)
+
+
+def test_without_folds_the_validation_split_judges():
+    train, validation = rows(300, 0, folds=0), rows(50, 1)
+    fitted = Ridge(5.0).fit(train.weights, train.targets["accuracy"])
+    expected = r2_score(validation.targets["accuracy"], fitted.predict(validation.weights))
+    assert judge(create, {"alpha": 5.0}, train, validation)["accuracy"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_each_task_gets_its_own_best_trial():
+    train, validation = rows(150, 0), rows(50, 1)
+    found = search(create, SPACE, train, validation, trials=12, seed=0)
+    chosen = found.chosen
+    judged = [judge(create, draw(SPACE, 0, number), train, validation) for number in range(12)]
+    for task in train.targets:
+        assert chosen[task].trial == int(np.argmax([scores[task] for scores in judged]))
+        assert chosen[task].score == pytest.approx(max(scores[task] for scores in judged))
+        assert chosen[task].parameters == draw(SPACE, 0, chosen[task].trial)
+    assert [(trial.parameters, trial.scores) for trial in found.trials] == [
+        (draw(SPACE, 0, number), scores) for number, scores in enumerate(judged)
+    ]
+    assert chosen["epoch"].trial != chosen["activation"].trial
+
+
+def test_a_search_that_was_interrupted_goes_on_where_it_was(tmp_path):
+    train, validation = rows(90, 0), rows(30, 1)
+    whole = search(create, SPACE, train, validation, trials=8, seed=0)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(done):
+        if done == 5:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        search(create, SPACE, train, validation, 8, 0, tmp_path / "trials.db", on_trial=kill)
+    RidgeOfStrength.fitted = 0
+    assert search(create, SPACE, train, validation, 8, 0, tmp_path / "trials.db") == whole
+    assert RidgeOfStrength.fitted == 3 * 3
+    RidgeOfStrength.fitted = 0
+    search(create, SPACE, train, validation, 8, 0, tmp_path / "trials.db")
+    assert RidgeOfStrength.fitted == 0
+
+
+@pytest.mark.parametrize("change", [{"identity": "other data"}, {"seed": 1}, {"space": {"alpha": Choice((1.0, 2.0))}}])
+def test_trials_of_something_else_are_not_mistaken_for_these(tmp_path, change):
+    train, validation = rows(90, 0), rows(30, 1)
+    same = {"space": SPACE, "seed": 0, "identity": "", "trials": 2, "storage": tmp_path / "trials.db"}
+    search(create, train=train, validation=validation, **same)
+    RidgeOfStrength.fitted = 0
+    search(create, train=train, validation=validation, **same | change)
+    assert RidgeOfStrength.fitted == 2 * 3
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path):
+    (tmp_path / "trials.db").write_text("not a database, but long enough to be taken for one" * 20)
+    with pytest.raises(ZoobenchError, match=r"cannot keep trials in .*trials.db \(.*\); name another file"):
+        search(create, SPACE, rows(90, 0), rows(30, 1), 2, 0, tmp_path / "trials.db")
+
+
+def test_a_predictor_without_ranges_cannot_be_searched():
+    with pytest.raises(ZoobenchError, match="has no parameters to search; leave out --trials"):
+        search(create, {}, rows(90, 0), rows(30, 1), 2, 0)

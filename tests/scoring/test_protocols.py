@@ -1,0 +1,139 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import kendalltau
+
+from zoobench.data import hub
+from zoobench.data.manifest import file_entry, read_manifest, write_manifest
+from zoobench.errors import ZoobenchError
+from zoobench.scoring.harness import evaluate
+from zoobench.scoring.protocols import NAMES, rows_of, sensible
+from zoobench.zoos import resolve
+
+
+@pytest.fixture(scope="module")
+def home(tiny_hyp_home, tmp_path_factory):
+    """No configuration has both its seeds in the test split: some runs are given one of their own, in the labels."""
+    home = tmp_path_factory.mktemp("hyp")
+    folder = Path(shutil.copytree(tiny_hyp_home / "tetris-zoo-tiny", home / "tetris-zoo-tiny"))
+    path = folder / "labels" / "hyp" / "test.parquet"
+    labels = pq.read_table(path)
+    configs = [f"{config}-new" if int(config[-1], 16) % 2 else config for config in labels["config_id"].to_pylist()]
+    pq.write_table(labels.set_column(labels.schema.get_field_index("config_id"), "config_id", pa.array(configs)), path)
+    manifest = read_manifest(folder)
+    files = [file_entry(folder, folder / entry.path) for entry in manifest.configs["hyp"].files]
+    changed = manifest.configs["hyp"].model_copy(update={"files": files})
+    write_manifest(folder, manifest.model_copy(update={"configs": {"hyp": changed}}))
+    return home
+
+
+@pytest.fixture
+def zoo(home, monkeypatch):
+    monkeypatch.setenv("ZOOBENCH_DATA", str(home))
+    return resolve("tetris-zoo-tiny/hyp")
+
+
+@pytest.fixture
+def predictions(zoo, tmp_path):
+    """Noisy accuracies and guessed activations of the test split."""
+    labels = hub.load_labels(zoo, "test").frame
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "zoo": zoo.id,
+            "example_id": labels["example_id"],
+            "accuracy": labels["test_accuracy"] + 0.2 * rng.normal(size=len(labels)),
+            "activation": np.where(rng.uniform(size=len(labels)) < 0.7, labels["activation"], "relu"),
+        }
+    )
+    path = tmp_path / "preds.parquet"
+    frame.to_parquet(path)
+    return path
+
+
+def expected_rows(zoo, name):
+    """Each protocol by its description, row by row."""
+    frames = {split: hub.load_labels(zoo, split).frame for split in ("train", "validation", "test")}
+    seen = set(frames["train"]["config_id"]) | set(frames["validation"]["config_id"])
+    keep = {
+        "all": lambda row: True,
+        "final": lambda row: row.epoch == 4,
+        "relu": lambda row: row.activation == "relu",
+        "tanh": lambda row: row.activation == "tanh",
+        "config-disjoint": lambda row: row.config_id not in seen,
+    }[name]
+    return [row.example_id for row in frames["test"].itertuples() if keep(row)]
+
+
+@pytest.mark.parametrize("name", ["all", "final", "relu", "tanh", "config-disjoint"])
+def test_a_protocol_scores_the_rows_of_its_description(zoo, predictions, name):
+    ids = expected_rows(zoo, name)
+    assert rows_of(name, zoo).labels["example_id"].tolist() == ids
+    (result,) = evaluate(predictions, protocols=[name]).results
+    assert (result.stamp.protocol, result.rows) == (name, len(ids))
+    frame = pd.read_parquet(predictions).set_index("example_id").loc[ids]
+    target = hub.load_labels(zoo, "test").frame.set_index("example_id").loc[ids]
+    expected = kendalltau(target["test_accuracy"], frame["accuracy"]).statistic
+    assert result.tasks["accuracy"].scores["kendall_tau"].value == pytest.approx(expected, rel=1e-9)
+    right = (target["activation"] == frame["activation"]).mean()
+    assert result.tasks["activation"].scores["accuracy"].value == pytest.approx(right)
+    assert result.tasks["activation"].confusion.classes == ["relu", "tanh"]
+    assert sum(map(sum, result.tasks["activation"].confusion.counts)) == len(ids)
+
+
+def test_several_protocols_are_scored_in_one_call(predictions, zoobench):
+    outcome = zoobench("evaluate", "--predictions", predictions, "--protocol", "all", "--protocol", "final")
+    assert outcome.code == 0, outcome.err
+    assert "protocol all" in outcome.out
+    assert "protocol final" in outcome.out
+    assert "macro-F1" in outcome.out
+
+
+def test_predictions_of_a_protocols_rows_alone_are_enough(zoo, predictions):
+    whole = evaluate(predictions, protocols=["final"]).results[0]
+    frame = pd.read_parquet(predictions)
+    frame[frame["example_id"].str.endswith("/004")].to_parquet(predictions)
+    assert evaluate(predictions, protocols=["final"]).results[0].tasks == whole.tasks
+    with pytest.raises(ZoobenchError, match="are missing"):
+        evaluate(predictions, protocols=["all"])
+
+
+def test_a_protocol_that_leaves_nothing_lists_those_that_do(tiny, tmp_path):
+    labels = hub.load_labels(tiny, "test").frame
+    frame = pd.DataFrame({"zoo": tiny.id, "example_id": labels["example_id"], "accuracy": 0.5})
+    frame.to_csv(tmp_path / "preds.csv", index=False)
+    assert sensible(tiny) == ["all", "final", "tanh"]
+    for name in ("relu", "config-disjoint", "nfn"):
+        with pytest.raises(ZoobenchError, match="it has: all, final, tanh"):
+            evaluate(tmp_path / "preds.csv", protocols=[name])
+
+
+def test_an_unknown_protocol_is_named(predictions, zoobench):
+    outcome = zoobench("evaluate", "--predictions", predictions, "--protocol", "finale")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "unknown protocol 'finale'; did you mean 'final'?" in outcome.err
+    assert "final" in NAMES
+
+
+def test_an_unknown_class_is_named_with_the_known_ones(predictions, zoobench):
+    frame = pd.read_parquet(predictions)
+    frame.loc[3, "activation"] = "gelo"
+    frame.to_parquet(predictions)
+    outcome = zoobench("evaluate", "--predictions", predictions)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert f"'activation' of {frame['example_id'][3]} is 'gelo', which is no class of tetris-zoo-tiny/hyp (1 rows)" in (
+        outcome.err
+    )
+    assert "its classes are: relu, tanh" in outcome.err
+
+
+def test_numbers_are_no_classes(predictions, zoobench):
+    pd.read_parquet(predictions).assign(activation=1.0).to_parquet(predictions)
+    outcome = zoobench("evaluate", "--predictions", predictions)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "column 'activation' holds double, it must hold strings" in outcome.err

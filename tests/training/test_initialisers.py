@@ -1,0 +1,84 @@
+"""Initialisers against the definitions in torch.nn.init: same distribution, by Kolmogorov-Smirnov."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from zoobench.errors import ZoobenchError
+from zoobench.training.initialisers import INITIALISERS, initial_weights
+from zoobench.zoos import resolve
+from zoobench.zoos.runs import Run
+from zoobench.zoos.spec import Hyperparameters, Training
+
+NETWORK = resolve("small-cnn-zoo/mnist").spec.network
+BASE = Hyperparameters("relu", "uniform", "adam", learning_rate=1e-3, batch_size=8)
+CONV2 = slice(160, 160 + 16 * 16 * 9)
+
+
+def draw(init, std=None, seeds=range(1, 21)):
+    runs = [Run(f"r{s}", "c", dataclasses.replace(BASE, init=init, init_std=std), s) for s in seeds]
+    return initial_weights(NETWORK, runs, torch.device("cpu")).numpy()
+
+
+REFERENCE = {
+    "uniform": torch.nn.init.uniform_,
+    "normal": torch.nn.init.normal_,
+    "xavier_uniform": torch.nn.init.xavier_uniform_,
+    "xavier_normal": torch.nn.init.xavier_normal_,
+    "kaiming_uniform": torch.nn.init.kaiming_uniform_,
+    "kaiming_normal": torch.nn.init.kaiming_normal_,
+    "orthogonal": torch.nn.init.orthogonal_,
+}
+
+
+@pytest.mark.parametrize("init", REFERENCE)
+def test_weights_are_distributed_as_in_torch(init):
+    torch.manual_seed(0)
+    kernels = [REFERENCE[init](torch.empty(16, 16, 3, 3)).numpy().ravel() for _ in range(20)]
+    ours = draw(init)[:, CONV2]
+    assert stats.ks_2samp(ours.ravel(), np.concatenate(kernels)).pvalue > 1e-3
+
+
+def test_truncated_normal_is_cut_at_two_standard_deviations():
+    ours = draw("truncated_normal", std=0.2)[:, CONV2].ravel()
+    assert np.abs(ours).max() <= 0.4
+    assert stats.kstest(ours, stats.truncnorm(-2, 2, scale=0.2).cdf).pvalue > 1e-3
+
+
+def test_init_std_scales_the_normal_initialiser():
+    np.testing.assert_allclose(draw("normal", std=0.25)[:, CONV2], 0.25 * draw("normal")[:, CONV2], rtol=1e-6)
+
+
+def test_orthogonal_kernels_have_orthonormal_rows():
+    kernels = draw("orthogonal")[:, CONV2].reshape(20, 16, 144).astype(np.float64)
+    np.testing.assert_allclose(kernels @ kernels.transpose(0, 2, 1), np.tile(np.eye(16), (20, 1, 1)), atol=1e-6)
+
+
+def test_biases_start_at_the_runs_constant():
+    runs = [Run("r", "c", BASE, 1, Training(initial_bias=bias)) for bias in (0.0, 0.01)]
+    weights = initial_weights(NETWORK, runs, torch.device("cpu")).numpy()
+    assert (weights[0, -10:] == 0).all()
+    assert (weights[1, -10:] == np.float32(0.01)).all()
+
+
+def test_mixed_initialisers_draw_what_each_run_draws_alone():
+    names = ["normal", "orthogonal", "kaiming_normal", "uniform", "orthogonal"]
+    runs = [Run(f"r{i}", "c", dataclasses.replace(BASE, init=name), i) for i, name in enumerate(names)]
+    together = initial_weights(NETWORK, runs, torch.device("cpu"))
+    for i, run in enumerate(runs):
+        alone = initial_weights(NETWORK, [run], torch.device("cpu"))[0]
+        torch.testing.assert_close(together[i], alone, rtol=1e-6, atol=1e-7)
+
+
+def test_the_same_seed_starts_every_initialiser_of_a_family_from_the_same_draw():
+    ratio = draw("xavier_normal")[:, CONV2] / draw("kaiming_normal")[:, CONV2]
+    np.testing.assert_allclose(ratio, np.sqrt(0.5), rtol=1e-4)
+
+
+def test_an_unknown_initialiser_is_named():
+    with pytest.raises(ZoobenchError, match="unknown init 'ortogonal'; did you mean 'orthogonal'"):
+        draw("ortogonal")
+    assert set(INITIALISERS) == {*REFERENCE, "truncated_normal"}

@@ -1,0 +1,1 @@
+"""Building a zoo: many runs, chunk by chunk, on this machine or on Ray."""

@@ -1,0 +1,105 @@
+"""Engines: who trains the chunks of a build. Every engine takes the same chunks and gives the same rows.
+
+``local`` trains several chunks at a time in threads of this process: PyTorch works outside the interpreter's lock,
+and one core for each of two chunks is faster than two cores for one chunk after the other. ``ray`` (see
+``ray_engine``) makes each chunk a Ray task, on this machine or on many.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
+from typing import Protocol
+
+import torch
+
+from ..errors import ZoobenchError, did_you_mean
+from ..training.images import Images
+from .chunks import Chunk, Rows, train_chunk
+
+OnEpoch = Callable[[Chunk, int], None]
+
+
+class Engine(Protocol):
+    def __call__(
+        self, chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
+    ) -> Iterator[tuple[Chunk, Rows]]:
+        """Train chunks and yield each as it is finished, in any order.
+
+        Args:
+            chunks: what to train.
+            images: what all chunks train on.
+            device: a torch device.
+            workers: how many chunks at a time; ``None`` for one per CPU core, or one per GPU.
+            on_epoch: called after each epoch of each chunk, from one thread at a time.
+
+        Raises:
+            ZoobenchError: the work cannot be done, or its workers died.
+        """
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """The build is over; a thread that still trains gives up."""
+
+
+def local(
+    chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
+) -> Iterator[tuple[Chunk, Rows]]:
+    """Train in threads of this process, which share its CPU cores or its GPU."""
+    cores = os.cpu_count() or 1
+    workers = min(len(chunks), workers or (cores if device == "cpu" else 1))
+    lock, stopped = threading.Lock(), threading.Event()
+
+    def work(chunk: Chunk) -> tuple[Chunk, Rows]:
+        def report(epoch: int) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            with lock:
+                on_epoch(chunk, epoch)
+
+        return chunk, train_chunk(chunk, images, device, report)
+
+    def outcome(chunk: Chunk) -> tuple[Chunk, Rows] | BaseException:
+        try:
+            return work(chunk)
+        except BaseException as error:  # raised again by the thread that waits for it
+            return error
+
+    if workers <= 1:
+        yield from map(work, chunks)
+        return
+    with ThreadPool(workers, torch.set_num_threads, (max(1, cores // workers),)) as pool:
+        try:
+            for finished in pool.imap_unordered(outcome, chunks):
+                if isinstance(finished, BaseException):
+                    raise finished
+                yield finished
+        finally:
+            stopped.set()
+
+
+def _ray(
+    chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
+) -> Iterator[tuple[Chunk, Rows]]:
+    from .ray_engine import train
+
+    return train(chunks, images, device, workers, on_epoch)
+
+
+ENGINES: Mapping[str, Engine] = {"local": local, "ray": _ray}
+
+
+def engine(name: str) -> Engine:
+    """Look an engine up.
+
+    Raises:
+        ZoobenchError: unknown engine.
+        ImportError: its library is not installed.
+    """
+    if name not in ENGINES:
+        raise ZoobenchError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
+    if name == "ray":
+        import ray  # noqa: F401
+    return ENGINES[name]

@@ -1,0 +1,256 @@
+"""The command line: thin verbs over the package. Bad input ends in one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import ZoobenchError
+from .baselines import app as baselines_app
+from .parts import JsonFlag, needs, print_json
+from .scoring import app as score_app
+
+COMMANDS = "zoobench.commands"
+app = typer.Typer(
+    help="Model zoos as Hub datasets, one scorer, baselines and a leaderboard for weight-space learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.add_typer(baselines_app)
+app.add_typer(score_app)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"zoobench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def zoos(as_json: JsonFlag = False) -> None:
+    """List all declared zoos: weights, runs, what can be built, what is built here.
+
+    Example: zoobench zoos --json
+    """
+    from ..data import hub
+    from ..zoos import ALL, SCALES, Zoo
+    from ..zoos.layout import layout_of
+    from . import tables
+
+    built = hub.built_zoos()
+    here = [(spec, [zoo.id for scale in SCALES if (zoo := Zoo(spec, scale)).id in built]) for spec in ALL]
+    if not as_json:
+        tables.console().print(tables.zoo_table(here))
+        return
+    print_json(
+        [
+            {
+                "zoo": spec.id,
+                "also_known_as": spec.also_known_as,
+                "summary": spec.summary,
+                "weights": layout_of(spec.network).size,
+                "published_runs": spec.published_runs,
+                "published_rows": spec.published_rows,
+                "scales": {scale: size.runs for scale, size in spec.scales},
+                "built_here": ids,
+            }
+            for spec, ids in here
+        ]
+    )
+
+
+@app.command()
+def tasks(as_json: JsonFlag = False) -> None:
+    """List all tasks and the zoos where they make sense.
+
+    Example: zoobench tasks
+    """
+    from ..scoring.tasks import ALL
+    from ..zoos import ALL as ALL_ZOOS
+    from . import tables
+
+    described = [(task, [spec.id for spec in ALL_ZOOS if task.applies_to(spec)]) for task in ALL]
+    if as_json:
+        print_json(
+            [
+                {
+                    "task": task.name,
+                    "kind": task.kind,
+                    "column": task.column,
+                    "transform": task.transform,
+                    "description": task.description,
+                    "unit": task.unit,
+                    "main_metric": task.main_metric,
+                    "version": task.version,
+                    "zoos": where,
+                }
+                for task, where in described
+            ]
+        )
+        return
+    short = [(task, ["all"] if len(where) == len(ALL_ZOOS) else where) for task, where in described]
+    tables.console().print(tables.task_table(short))
+
+
+@app.command()
+def build(
+    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed.")],
+    scale: Annotated[str | None, typer.Option(help="full, lite or tiny; default full.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Parent of the dataset folder; default ZOOBENCH_DATA.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    engine: Annotated[str, typer.Option(help="local, or ray: this machine or the cluster at RAY_ADDRESS.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Chunks trained at a time; default one per CPU core, or one per GPU.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Not 0: another population by the same recipe.")] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with an interrupted build, or delete what is there of it."),
+    ] = True,
+) -> None:
+    """Train a zoo from scratch and write it as a dataset folder.
+
+    Example: zoobench build mnist-zoo/seed --scale lite --images ../shared/images --workers 2
+    """
+    from ..data import hub
+    from ..zoos import resolve
+    from . import progress
+
+    chosen = resolve(zoo, scale)
+    chosen.size  # noqa: B018 - says what cannot be built before torch is imported
+    with needs("torch", "build"):
+        from ..building.build import build as build_zoo
+        from ..building.engines import engine as engine_named
+    with needs("ray", "ray"):
+        train_with = engine_named(engine)
+    home = out or hub.data_home()
+    with progress.build_bar(chosen.id) as on_progress:
+        folder = build_zoo(chosen, home, images, device, on_progress, resume, train_with, workers, seed)
+    typer.echo(f"built {chosen.id} in {folder}")
+
+
+@app.command()
+def verify(
+    target: Annotated[str, typer.Argument(help="A dataset folder, or the id of a zoo in ZOOBENCH_DATA.")],
+    sample: Annotated[int, typer.Option(min=0, help="Networks per config to rebuild and measure again.")] = 8,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+) -> None:
+    """Check a dataset folder: files, rows, splits, and sampled networks against their recorded scores.
+
+    Exits with code 1 and a list if something is wrong. Example: zoobench verify tetris-zoo/seed --sample 20
+    """
+    from ..data import hub
+    from ..publishing.verify import verify as check
+    from ..zoos import resolve
+    from . import progress
+
+    folder, configs = Path(target), None
+    if not folder.is_dir():
+        zoo = resolve(target)
+        folder, configs = hub.data_home() / zoo.repo, [zoo.spec.config]
+    with needs("torch", "build"), progress.spinner("verifying"):
+        problems = check(folder, configs, sample, images)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"{folder} is sound")
+
+
+@app.command()
+def serve(
+    directory: Annotated[Path, typer.Argument(help="A dataset folder, or a folder of them.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8765,
+) -> None:
+    """Serve dataset folders on loopback as the Hub does, read-only.
+
+    Example: zoobench serve ~/zoos --port 8765; then HF_ENDPOINT=http://127.0.0.1:8765 python my_script.py
+    """
+    from ..publishing import serve as server
+
+    for hub_id in server.dataset_folders(directory):
+        typer.echo(f"serving {hub_id}")
+    typer.echo(f"use it: HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
+    server.run(directory, port)
+
+
+@app.command()
+def install(directory: Annotated[Path, typer.Argument(help="A dataset folder, or a folder of them.")]) -> None:
+    """Make load_dataset("zoobench/...") work on this machine with no Hub in reach.
+
+    Example: zoobench install ~/zoos/tetris-zoo
+    """
+    from ..publishing import install as installer
+    from . import progress
+
+    with progress.spinner("installing"):
+        installed = installer.install(directory)
+    typer.echo(f"now works on this machine:\n{installer.describe(installed)}")
+
+
+@app.command()
+def publish(
+    directory: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    repo_id: Annotated[str, typer.Argument(help="Hub dataset, e.g. zoobench/tetris-zoo.")],
+    private: Annotated[bool, typer.Option("--private", help="Create it as a private dataset.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and list; send nothing.")] = False,
+    sample: Annotated[int, typer.Option(min=0, help="Networks per config that are measured again first.")] = 8,
+    images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+) -> None:
+    """Publish a dataset folder on the Hub, in one commit; the token is taken from HF_TOKEN.
+
+    Example: HF_TOKEN=... zoobench publish zoos/tetris-zoo zoobench/tetris-zoo --dry-run
+    """
+    from ..publishing import publish as publisher
+    from . import progress
+
+    what = publisher.plan(directory, repo_id)
+    with needs("torch", "build"), progress.spinner("verifying"):
+        publisher.check(directory, sample, images)
+    if dry_run:
+        for path in what.paths:
+            typer.echo(f"{(directory / path).stat().st_size:>15,} {path}")
+        typer.echo(f"would publish {len(what.paths)} files, {what.size:,} bytes, as {repo_id}: {what.message}")
+        return
+    with progress.spinner(f"publishing {repo_id}") as on_step:
+        url = publisher.publish(what, private, on_step)
+    typer.echo(f"published {repo_id}: {url}")
+
+
+@functools.cache
+def _mount_commands() -> None:
+    """Add the Typer apps of installed packages (leaderboard, quickstart, anyone's)."""
+    for point in sorted(importlib.metadata.entry_points(group=COMMANDS), key=lambda point: point.name):
+        app.add_typer(point.load(), name=point.name)
+
+
+def main() -> None:
+    """Entry point of the ``zoobench`` command."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    _mount_commands()
+    try:
+        app()
+    except ZoobenchError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

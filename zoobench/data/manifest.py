@@ -1,0 +1,194 @@
+"""``manifest.json``: what a dataset folder holds, how it was made, and the sha256 of every file.
+
+One manifest per repo, one entry per config. Read from disk it is checked by pydantic; an unknown schema version is
+refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import ZoobenchError
+from ..zoos.layout import Layout
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """A file of the folder: path relative to it, size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class DroppedRun(_Strict):
+    run_id: str
+    epoch: int
+    reason: str
+
+
+class SplitCount(_Strict):
+    runs: int
+    rows: int
+
+
+class ImagesEntry(_Strict):
+    """The images that the networks were trained on: how many, and their width in pixels.
+
+    ``sha256`` covers pixels and labels in canonical order; ``test_class_counts`` are the test images of each class.
+    """
+
+    source: str
+    origin: str
+    train: int
+    test: int
+    side: int
+    sha256: str
+    test_class_counts: list[int] | None = None
+
+
+class ReleaseEntry(_Strict):
+    """The original files that an imported config was read from.
+
+    ``rows``: how many checkpoints they hold. ``notes``: what the files do not say, and what was made of it.
+    """
+
+    format: str
+    files: list[FileEntry]
+    rows: int
+    notes: list[str]
+
+
+class ConfigManifest(_Strict):
+    """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence)."""
+
+    zoo: str
+    scale: str
+    network: list[dict[str, Any]]
+    layout: list[dict[str, Any]]
+    preprocessing: dict[str, float]
+    recipe: dict[str, Any] | None = None
+    seed: int | None = None
+    images: ImagesEntry | None = None
+    release: ReleaseEntry | None = None
+    checkpoints: list[int]
+    runs: int
+    rows: int
+    splits: dict[str, SplitCount]
+    dropped: list[DroppedRun]
+    files: list[FileEntry]
+    versions: dict[str, str]
+    built: str
+
+    def weight_layout(self) -> Layout:
+        return Layout.from_json(self.layout)
+
+    def has_file(self, path: str) -> bool:
+        return any(entry.path == path for entry in self.files)
+
+    def file(self, path: str) -> FileEntry:
+        """The entry of one file.
+
+        Raises:
+            ZoobenchError: the manifest does not list it.
+        """
+        for entry in self.files:
+            if entry.path == path:
+                return entry
+        raise ZoobenchError(f"the manifest of {self.zoo} lists no file {path!r}")
+
+
+class Manifest(_Strict):
+    schema_version: int
+    repo: str
+    scale: str
+    configs: dict[str, ConfigManifest]
+
+
+def places(config: str) -> tuple[str, ...]:
+    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols, references."""
+    return (config, f"labels/{config}", f"protocols/{config}", f"references/{config}")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``folder/manifest.json``.
+
+    Raises:
+        ZoobenchError: missing, not JSON, of another schema version, or with unexpected fields.
+    """
+    path = folder / FILE_NAME
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ZoobenchError(f"no {FILE_NAME} in {folder}; a dataset folder made by `zoobench build` has one") from None
+    except (OSError, ValueError) as error:
+        raise ZoobenchError(f"cannot read {path}: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ZoobenchError(f"{path} has schema version {version!r}; this zoobench reads version {SCHEMA_VERSION}")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ZoobenchError(f"{path}: {where}: {first['msg']}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_atomically(folder / FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write through a temporary file in the same folder, fsync, rename: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def file_entry(folder: Path, path: Path) -> FileEntry:
+    return FileEntry(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def folder_entry(folder: Path, paths: Sequence[Path]) -> FileEntry:
+    """One entry for many files below a folder: their sizes in all, and a sha256 over their names and sha256."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
+    size = sum(path.stat().st_size for path in paths)
+    return FileEntry(path=f"{folder.name}/", sha256=digest.hexdigest(), size=size)
+
+
+def to_json(declaration: Any) -> Any:
+    """A declaration as JSON: dataclasses become dicts that keep their type's name."""
+    if dataclasses.is_dataclass(declaration):
+        fields = {field.name: to_json(getattr(declaration, field.name)) for field in dataclasses.fields(declaration)}
+        return {"type": type(declaration).__name__, **fields}
+    if isinstance(declaration, tuple):
+        return [to_json(item) for item in declaration]
+    return declaration

@@ -1,0 +1,189 @@
+"""Running a predictor on a zoo: load, fit, predict the test split, write the predictions file."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from ..data import hub
+from ..data.hub import ZooSplit
+from ..data.manifest import write_atomically
+from ..errors import ZoobenchError
+from ..scoring import tasks
+from ..scoring.predictions import write_predictions
+from ..weightspace.perturb import PerturbedZoo, read_perturbed
+from ..zoos import Zoo, resolve
+from . import fitted, predictor
+from .examples import examples, learnable
+from .fitted import Fitted, Part
+from .predictor import Examples
+from .search import search
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a predictor's parameters are chosen: by so many trials, kept in ``storage`` (see ``search``)."""
+
+    trials: int
+    storage: Path | None = None
+    engine: str = "local"
+    workers: int | None = None
+
+
+def run(
+    name: str,
+    zoo: Zoo,
+    parameters: Mapping[str, str],
+    out: Path,
+    on_step: Callable[[str], None] = lambda step: None,
+    on: Sequence[Zoo] = (),
+    perturbed: Path | None = None,
+    only: Sequence[str] | None = None,
+    selection: Selection | None = None,
+    keep: Path | None = None,
+) -> pd.DataFrame:
+    """Fit a predictor on a zoo and write its predictions of test splits.
+
+    Args:
+        name: entry-point name of the predictor.
+        zoo: trained on.
+        parameters: command-line texts for the predictor's ``__init__``.
+        out: parquet file to write.
+        on_step: told what is being done, for a progress display.
+        on: whose test splits to predict, of the same network; default ``zoo``. Of several, the tasks that all have.
+        perturbed: a folder of perturbed copies of one of those splits (see ``perturb``); their predictions go to
+            ``<out>-perturbed.parquet``.
+        only: names of the tasks to learn; default all that make sense.
+        selection: choose parameters, task by task, from the predictor's own ranges; what was chosen, and all
+            trials, go to ``<out>-chosen.json``.
+        keep: a folder to save the fitted predictor in (see ``fitted``).
+
+    Returns:
+        the predictions frame, as written.
+
+    Raises:
+        ZoobenchError: unknown predictor, parameter, task or zoo; a zoo of other networks; a predictor that misses a
+            task, predicts non-numbers, or cannot be saved.
+    """
+    chosen = predictor.create(name, parameters)
+    sees = fitted.uses_hyperparameters(chosen)
+    if keep:
+        fitted.check_savable(name, chosen, keep)
+    copies = read_perturbed(perturbed) if perturbed else None
+    targets = list(on) or [zoo]
+    if copies:
+        _check_copies(copies, targets)
+    on_step("loading")
+    train, validation = (hub.load_split(zoo, split) for split in ("train", "validation"))
+    tests = {target.id: hub.load_split(target, "test") for target in targets}
+    for test in tests.values():
+        fitted.check_alike(zoo, train.layout, test, sees)
+    learned = _learned(train, list(tests.values()), only, sees)
+    seen, judge = (examples(split, learned, sees) for split in (train, validation))
+    on_step("fitting")
+    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection)
+    found = Fitted(name, parameters, zoo, train.layout, tuple(seen.targets.columns), seen.classes, tuple(parts))
+    if keep:
+        on_step("saving")
+        fitted.save(found, keep)
+    on_step("predicting")
+    frames = [found.predict(test, bool(on)) for test in tests.values()]
+    write_predictions(pd.concat(frames), out)
+    if copies:
+        changed = []
+        original = tests[copies.manifest.zoo]
+        labels = original.labels.set_index("example_id")
+        for copy in copies:
+            on_step(copy.name)
+            networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
+            changed.append(found.predict(networks, bool(on)).assign(perturbation=copy.name))
+        write_predictions(pd.concat(changed), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
+    return pd.concat(frames)
+
+
+def _learned(
+    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool
+) -> list[tasks.Task]:
+    for task in only or ():
+        tasks.get(task)
+    everywhere = [{task.name for task in tasks.known_tasks(test.zoo.spec, test.labels)} for test in tests]
+    found = [
+        task for task in learnable(train, only, from_hyperparameters) if all(task.name in known for known in everywhere)
+    ]
+    missing = [task for task in only or () if task not in {one.name for one in found}]
+    if missing or not found:
+        all_found = learnable(train, None, from_hyperparameters)
+        raise ZoobenchError(
+            f"task {missing[0]!r} cannot be learned here; {train.zoo.id} has: {', '.join(t.name for t in all_found)}"
+            if missing
+            else f"{train.zoo.id} has no task that {', '.join(test.zoo.id for test in tests)} have, too"
+        )
+    return found
+
+
+def _fit(
+    name: str,
+    parameters: Mapping[str, str],
+    train: Examples,
+    validation: Examples,
+    zoo: Zoo,
+    out: Path,
+    on_step: Callable[[str], None],
+    selection: Selection | None,
+) -> list[Part]:
+    """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
+    if selection is None:
+        return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
+    space = predictor.space(name, parameters, train.layout)
+    seed = int(parameters.get("seed", "0"))
+    found = search(
+        functools.partial(predictor.create, name, parameters),
+        {key: values for key, values in space.items() if key not in parameters},
+        train,
+        validation,
+        selection.trials,
+        seed,
+        selection.storage,
+        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train').sha256}",
+        on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
+        engine=selection.engine,
+        workers=selection.workers,
+    )
+    chosen = found.chosen
+    record = {
+        "baseline": name,
+        "zoo": zoo.id,
+        "parameters": dict(parameters),
+        "chosen": {task: dataclasses.asdict(best) for task, best in chosen.items()},
+        "trials": [
+            {
+                "parameters": dict(trial.parameters),
+                "scores": {task: score if math.isfinite(score) else None for task, score in trial.scores.items()},
+            }
+            for trial in found.trials
+        ],
+    }
+    write_atomically(out.with_name(f"{out.stem}-chosen.json"), (json.dumps(record, indent=1) + "\n").encode())
+    on_step("fitting")
+    parts = []
+    for trial in sorted({best.trial for best in chosen.values()}):
+        names = [task for task, best in chosen.items() if best.trial == trial]
+        made = predictor.create(name, parameters, chosen[names[0]].parameters)
+        made = made.fit(train.only(names), validation.only(names))
+        parts.append(Part(made, tuple(names), chosen[names[0]].parameters))
+    return parts
+
+
+def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
+    zoo = resolve(copies.manifest.zoo)
+    if zoo not in targets:
+        raise ZoobenchError(f"{copies.folder} holds copies of {zoo.id}, which is not predicted here; name it with --on")
+    if hub.load_labels(zoo, "test").sha256 != copies.manifest.labels_sha256:
+        raise ZoobenchError(f"{copies.folder} holds copies of another build of {zoo.id}; perturb it again")

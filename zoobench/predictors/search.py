@@ -1,0 +1,210 @@
+"""Choosing a predictor's parameters as Unterthiner 2020 does: random search, judged by cross-validation over runs.
+
+Every trial fits all tasks; each task then has its own best trial. Draws depend on the seed and the trial's number
+alone. Trials are kept by Optuna in a database, so that a search that was killed goes on, or is prolonged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ZoobenchError, did_you_mean
+from ..scoring import metrics
+from ..scoring.bootstrap import Sample
+from ..zoos.spec import Choice, LogUniform, Uniform
+from .predictor import Examples, Predictor
+
+Distribution = Choice | Uniform | LogUniform
+Parameters = Mapping[str, Any]
+Create = Callable[[Parameters], Predictor]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best parameters for a task; ``score`` is the mean over folds of R², or of accuracy for classes."""
+
+    trial: int
+    parameters: Parameters
+    score: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One draw of parameters, and its score by task."""
+
+    parameters: Parameters
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search chose, task by task, and all its trials by number."""
+
+    chosen: Mapping[str, Chosen]
+    trials: tuple[Trial, ...]
+
+
+def draw(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Any]:
+    """The parameters of one trial. Bounds of a range that are whole numbers give whole numbers, both included."""
+    rng = np.random.RandomState([seed, number])
+    drawn: dict[str, Any] = {}
+    for name, values in space.items():
+        match values:
+            case Choice():
+                drawn[name] = values.values[rng.randint(len(values.values))]
+            case Uniform(low=int(), high=int()):
+                drawn[name] = int(rng.randint(int(values.low), int(values.high) + 1))
+            case Uniform():
+                drawn[name] = float(rng.uniform(values.low, values.high))
+            case LogUniform():
+                drawn[name] = float(math.exp(rng.uniform(math.log(values.low), math.log(values.high))))
+    return drawn
+
+
+def search(
+    create: Create,
+    space: Mapping[str, Distribution],
+    train: Examples,
+    validation: Examples,
+    trials: int,
+    seed: int,
+    storage: Path | None = None,
+    identity: str = "",
+    on_trial: Callable[[int], None] = lambda done: None,
+    engine: str = "local",
+    workers: int | None = None,
+) -> Found:
+    """Find the best parameters for every task.
+
+    Args:
+        create: makes a predictor from parameters.
+        space: what to draw them from.
+        train: cross-validated by its folds; without folds, every trial is fitted once and judged on ``validation``.
+        validation: for a predictor's early stopping.
+        trials: how many draws.
+        seed: of the draws.
+        storage: an SQLite database to keep the trials in; a finished trial in it is not repeated.
+        identity: what else the trials depend on; trials of another identity are others.
+        on_trial: told how many trials are done.
+        engine: a key of ``ENGINES``; every engine chooses the same.
+        workers: how many trials at a time, where the engine can; ``None`` for one per CPU core.
+
+    Returns:
+        what was chosen, and from what.
+
+    Raises:
+        ZoobenchError: an unknown engine, or one that is not installed; the predictor has nothing to choose, or no
+            trial gave a defined score for a task.
+    """
+    import optuna
+
+    if engine not in ENGINES:
+        raise ZoobenchError(f"unknown engine {engine!r}{did_you_mean(engine, ENGINES)}")
+    if not space:
+        raise ZoobenchError("this predictor has no parameters to search; leave out --trials")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    key = hashlib.sha256(repr((identity, seed, sorted(space.items()), list(train.targets))).encode()).hexdigest()
+    try:
+        study = optuna.create_study(
+            storage=f"sqlite:///{storage}" if storage else None,
+            study_name=key,
+            load_if_exists=True,
+            direction="maximize",
+        )
+    except Exception as error:  # whatever SQLAlchemy makes of a file that is no database, or cannot be written
+        reason = str(error).splitlines()[0]
+        raise ZoobenchError(f"cannot keep trials in {storage} ({reason}); name another file") from error
+    done = {
+        trial.user_attrs["number"]: json.loads(trial.user_attrs["scores"])
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state == optuna.trial.TrialState.COMPLETE
+    }
+    on_trial(len(done))
+    missing = {number: draw(space, seed, number) for number in range(trials) if number not in done}
+    for number, scores in ENGINES[engine](create, missing, train, validation, workers) if missing else ():
+        done[number] = scores
+        mean = float(np.mean(list(done[number].values())))
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=mean if math.isfinite(mean) else -1e9,
+                params=missing[number],
+                distributions={name: _distribution(values) for name, values in space.items()},
+                user_attrs={"number": number, "scores": json.dumps(done[number])},
+            )
+        )
+        on_trial(len(done))
+    chosen = {}
+    for task in train.targets.columns:
+        scored = [(done[number][task], number) for number in range(trials) if math.isfinite(done[number][task])]
+        if not scored:
+            raise ZoobenchError(f"no trial gave a defined score for {task}; is its target constant in a fold?")
+        score, number = max(scored, key=lambda pair: (pair[0], -pair[1]))
+        chosen[task] = Chosen(number, draw(space, seed, number), score)
+    return Found(chosen, tuple(Trial(draw(space, seed, number), done[number]) for number in range(trials)))
+
+
+def _distribution(values: Distribution) -> Any:
+    """As Optuna calls it, for its own tools."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match values:
+        case Choice():
+            return CategoricalDistribution(values.values)
+        case Uniform(low=int(), high=int()):
+            return IntDistribution(int(values.low), int(values.high))
+        case _:
+            return FloatDistribution(values.low, values.high, log=isinstance(values, LogUniform))
+
+
+def _local(
+    create: Create, trials: Mapping[int, Parameters], train: Examples, validation: Examples, workers: int | None
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """One trial after the other, each with all cores."""
+    for number, parameters in trials.items():
+        yield number, judge(create, parameters, train, validation)
+
+
+def _ray(
+    create: Create, trials: Mapping[int, Parameters], train: Examples, validation: Examples, workers: int | None
+) -> Iterator[tuple[int, dict[str, float]]]:
+    try:
+        from .ray_search import judged
+    except ImportError as error:
+        raise ZoobenchError(f"--engine ray needs {error.name}: pip install 'zoobench[ray]'") from error
+    return judged(create, trials, train, validation, workers)
+
+
+ENGINES: Mapping[str, Callable[..., Iterator[tuple[int, dict[str, float]]]]] = {"local": _local, "ray": _ray}
+
+
+def judge(create: Create, parameters: Parameters, train: Examples, validation: Examples) -> dict[str, float]:
+    """The mean score over folds of a predictor with some parameters, by task."""
+    if train.folds is None:
+        predicted = create(parameters).fit(train, validation).predict(validation.only(()))
+        return _scores(validation.targets, predicted)
+    by_fold = []
+    for fold in np.unique(train.folds):
+        held, rest = train.take(train.folds == fold), train.take(train.folds != fold)
+        predicted = create(parameters).fit(rest, validation).predict(held.only(()))
+        by_fold.append(_scores(held.targets, predicted))
+    return {task: float(np.mean([scores[task] for scores in by_fold])) for task in train.targets.columns}
+
+
+def _scores(targets: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, float]:
+    return {task: _score(targets[task].to_numpy(), predicted[task].to_numpy()) for task in targets.columns}
+
+
+def _score(target: np.ndarray, predicted: np.ndarray) -> float:
+    if target.dtype == object:
+        return float(np.mean(target == predicted))
+    run = np.arange(len(target))
+    return float(metrics.r2(Sample(target, predicted.astype(np.float64), run), np.ones((1, len(target))))[0])

@@ -1,0 +1,1 @@
+"""A dataset folder, from rows to the Hub: written, described, checked, published, served."""

@@ -1,0 +1,114 @@
+"""The dataset card: README.md with YAML front matter, rendered from the manifest and the declarations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .. import zoos
+from ..data.manifest import ConfigManifest, Manifest
+from ..data.schema import COLUMN_MEANING
+from ..zoos.spec import TetrisImages
+from ..zoos.splits import SPLITS
+
+_LICENSE = "cc-by-4.0"
+_SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def _size_category(rows: int) -> str:
+    return next((name for limit, name in _SIZE_CATEGORIES if rows < limit), "1M<n<10M")
+
+
+def front_matter(manifest: Manifest) -> dict[str, Any]:
+    """The YAML block that the Hub and ``datasets`` read."""
+    return {
+        "license": _LICENSE,
+        "pretty_name": manifest.repo,
+        "task_categories": ["tabular-regression"],
+        "tags": ["model-zoo", "weight-space-learning", "neural-network-weights", "zoobench"],
+        "size_categories": [_size_category(sum(config.rows for config in manifest.configs.values()))],
+        "configs": [
+            {
+                "config_name": name,
+                **({"default": True} if zoos.resolve(config.zoo).spec.default else {}),
+                "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in SPLITS],
+            }
+            for name, config in manifest.configs.items()
+        ],
+    }
+
+
+def recipe_text(recipe: dict[str, Any]) -> str:
+    """A recipe, as the manifest keeps it, in words."""
+    varied = dict(recipe.get("axes", [])) | dict(recipe.get("ranges", []))
+    shared = [f"{name} {value}" for name, value in recipe["fixed"].items() if name not in {*varied, "type"}]
+    shared += [f"initial bias {recipe['training']['initial_bias']}", "loss cross-entropy"]
+    if recipe["training"]["decoupled_decay"]:
+        shared.append("decoupled weight decay")
+    text = f"For all runs: {', '.join(shared)}."
+    match recipe["type"]:
+        case "SeedSweep":
+            return f"{text} Seeds 1, 2, 3, ...: the only difference between runs."
+        case "Grid":
+            axes = "; ".join(f"{name} in {{{', '.join(map(str, values))}}}" for name, values in varied.items())
+            seeds = "random seeds" if recipe["random_seeds"] else f"seeds 1 to {recipe['seeds']}"
+            return f"{text} Every combination of {axes}; {recipe['seeds']} runs of each, {seeds}."
+        case _:
+            ranges = "; ".join(f"{name} {_distribution(values)}" for name, values in varied.items())
+            seed = "each with its own seed" if recipe["seed"] is None else f"all with seed {recipe['seed']}"
+            return f"{text} Drawn independently for each run, {seed}: {ranges}."
+
+
+def _distribution(values: dict[str, Any]) -> str:
+    if values["type"] == "Choice":
+        return f"in {{{', '.join(map(str, values['values']))}}}"
+    kind = {"Uniform": "uniform", "LogUniform": "log-uniform"}[values["type"]]
+    return f"{kind} in [{values['low']}, {values['high']}]"
+
+
+_CAPTIONS = {
+    "accuracy": "distribution of test accuracy, at the last checkpoint and at all",
+    "train-test": "train against test accuracy, coloured by epoch",
+    "learning-curves": "learning curves: test accuracy over epochs",
+    "weights": "weights in two dimensions, coloured by test accuracy and by initialiser or epoch",
+    "images": "the images, one row per class: the class mean, then training images",
+}
+
+
+def _command(config: ConfigManifest, zoo: zoos.Zoo) -> str:
+    """The command that made a config."""
+    if config.release:
+        named = "" if config.release.format == "small-cnn-zoo" else f" --zoo {zoo.id}"
+        return f"zoobench import {config.release.format} {config.release.files[0].path}{named}"
+    seed = f" --seed {config.seed}" if config.seed else ""
+    return f"zoobench build {zoo.spec.id}{'' if zoo.scale == 'full' else f' --scale {zoo.scale}'}{seed}"
+
+
+def _protocols(name: str, config: ConfigManifest) -> list[str]:
+    return [Path(entry.path).stem for entry in config.files if entry.path.startswith(f"protocols/{name}/")]
+
+
+def render(manifest: Manifest) -> str:
+    """Render the card of a dataset folder."""
+    environment = Environment(
+        loader=PackageLoader("zoobench.publishing"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    described = [(name, config, zoos.resolve(config.zoo)) for name, config in manifest.configs.items()]
+    first = described[0][2]
+    return environment.get_template("card.md.j2").render(
+        front_matter=yaml.safe_dump(front_matter(manifest), sort_keys=False).strip(),
+        manifest=manifest,
+        hub_id=first.hub_id,
+        configs=described,
+        paper=first.spec.paper,
+        columns=COLUMN_MEANING,
+        splits=SPLITS,
+        recipe_text=recipe_text,
+        command=_command,
+        protocols=_protocols,
+        captions=_CAPTIONS,
+        is_tetris=isinstance(first.spec.images, TetrisImages),
+    )

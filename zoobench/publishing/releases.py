@@ -1,0 +1,257 @@
+"""Importing an original release: its checkpoints become a config of a dataset folder, as a build's do.
+
+A reader (one per format, in ``dataset_scripts/``) says what a release holds: labels, one row per checkpoint in the
+order of its files, and a function that fetches the weights of any rows in layout order. Here the rows are checked,
+sorted by run and epoch, and written in parts of bounded size; ``folder`` does the rest. A run with a row that cannot be
+used is dropped whole and listed in the manifest; what makes a whole file doubtful is an error, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..data import manifest, schema, shards
+from ..errors import ZoobenchError
+from ..zoos import Zoo
+from ..zoos.layout import layout_of
+from ..zoos.runs import config_id
+from ..zoos.spec import Hyperparameters
+from ..zoos.splits import fold_of
+from .folder import write_config
+
+_PART_BYTES = 64_000_000
+_HYPERPARAMETERS = tuple(entry.name for entry in dataclasses.fields(Hyperparameters))
+# Accuracies that were computed in float32 may lie this far outside.
+_ROUNDING = 1e-6
+_RANGES = {
+    "train_accuracy": (0.0, 1.0),
+    "test_accuracy": (0.0, 1.0),
+    "epoch": (0, np.inf),
+    "learning_rate": (0.0, np.inf),
+    "weight_decay": (0.0, np.inf),
+    "dropout": (0.0, 1.0),
+    "train_fraction": (0.0, 1.0),
+    "init_std": (0.0, np.inf),
+    "batch_size": (1, np.inf),
+    **{f"f1_class_{k}": (0.0, 1.0) for k in range(4)},
+}
+
+_LOSSES = {"train_loss", "test_loss"}
+
+Weights = Callable[[np.ndarray], np.ndarray]
+OnRows = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a reader found.
+
+    Attributes:
+        zoo: which zoo it is a release of.
+        entry: the files and what they do not say.
+        labels: one row per checkpoint. ``run_id``, ``epoch`` and ``test_accuracy`` must be there; other columns of a
+            row may be. What a release does not tell is absent or NaN.
+        weights: takes row positions (n,), gives their weights (n, N) float32 in layout order.
+        dropped: runs that the reader could not read, and why.
+        protocols: name -> frame with the columns ``row`` (position) and ``split``.
+    """
+
+    zoo: Zoo
+    entry: manifest.ReleaseEntry
+    labels: pd.DataFrame
+    weights: Weights
+    dropped: Sequence[manifest.DroppedRun] = ()
+    protocols: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def work_folder(out: Path, name: str) -> Iterator[Path]:
+    """A hidden folder below ``out``, gone afterwards; so is ``out`` if it was made for this and is still empty.
+
+    Raises:
+        ZoobenchError: for an OSError inside the ``with`` block: a full disk, a folder that cannot be written.
+    """
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    work = out / f".{name}.import"
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        yield work
+    except OSError as error:
+        raise ZoobenchError(f"cannot read or write {error.filename or out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def write_release(
+    release: Release, out: Path, work: Path, on_rows: OnRows | None = None
+) -> tuple[Path, manifest.ConfigManifest]:
+    """Write a release as a config of the dataset folder ``out/<repo>``; other configs there stay.
+
+    Args:
+        release: what a reader found.
+        out: parent of the dataset folder.
+        work: from ``work_folder``.
+        on_rows: told (checkpoints written, checkpoints in all).
+
+    Returns:
+        the dataset folder and the config's entry in its manifest.
+
+    Raises:
+        ZoobenchError: labels out of their range, or no run is left.
+    """
+    labels = _in_range(release.labels)
+    dropped = {run.run_id: run for run in release.dropped}
+    for run in _unusable(labels):
+        dropped.setdefault(run.run_id, run)
+    labels = _complete(release.zoo, labels[~labels["run_id"].isin(list(dropped))])
+    labels = labels.sort_values(["run_id", "epoch"], kind="stable")
+    parts: list[Path] = []
+    written = 0
+    for start, stop in _parts(labels["run_id"].to_numpy(), layout_of(release.zoo.spec.network).size):
+        part = labels.iloc[start:stop]
+        weights = release.weights(part.index.to_numpy())
+        finite = np.isfinite(weights).all(axis=1)
+        for run_id, epoch in part[["run_id", "epoch"]][~finite].itertuples(index=False):
+            reason = "weights not finite"
+            dropped.setdefault(run_id, manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason))
+        keep = ~part["run_id"].isin(list(dropped)).to_numpy()
+        if keep.any():
+            parts.append(work / f"part-{len(parts):06d}.parquet")
+            shards.write_table(parts[-1], _rows(part[keep], weights if keep.all() else weights[keep]))
+        written += stop - start
+        if on_rows:
+            on_rows(written, len(labels))
+    if not parts:
+        reasons = ", ".join(sorted({run.reason for run in dropped.values()}))
+        raise ZoobenchError(f"no run of this release of {release.zoo.id} can be used ({reasons}); nothing was written")
+    runs_dropped = sorted(dropped.values(), key=lambda run: run.run_id)
+
+    def add_protocols(fresh: Path) -> None:
+        for name, chosen in release.protocols.items():
+            path = fresh / "protocols" / release.zoo.spec.config / f"{name}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shards.write_table(path, _protocol(release.labels, chosen, dropped))
+
+    about = {"release": release.entry, "dropped": runs_dropped}
+    folder = write_config(release.zoo, out, work, parts, about, add_protocols)
+    return folder, manifest.read_manifest(folder).configs[release.zoo.spec.config]
+
+
+def _in_range(labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels with accuracies clipped by no more than rounding and losses that are not finite left out.
+
+    Raises:
+        ZoobenchError: a value outside its range.
+    """
+    labels = labels.reset_index(drop=True)
+    if labels["run_id"].isna().any():
+        raise ZoobenchError(f"checkpoint {int(labels['run_id'].isna().argmax()):,} has no run")
+    for name in {*_RANGES, *_LOSSES} & set(labels):
+        labels[name] = _numbers(name, labels[name])
+    epochs = labels["epoch"].to_numpy()
+    if not (epochs == np.round(epochs)).all():
+        first = int(np.argmin(epochs == np.round(epochs)))
+        raise ZoobenchError(f"the epoch of checkpoint {first:,} (run {labels['run_id'][first]}) is {epochs[first]}")
+    labels["epoch"] = epochs.astype(np.int64)
+    for name, (low, high) in _RANGES.items():
+        if name not in labels:
+            continue
+        values = labels[name].to_numpy(dtype=np.float64)
+        wrong = np.flatnonzero((values < low - _ROUNDING) | (values > high + _ROUNDING))
+        if len(wrong):
+            raise ZoobenchError(
+                f"{name} of checkpoint {wrong[0]:,} (run {labels['run_id'][wrong[0]]}) is {values[wrong[0]]:g}, "
+                f"out of [{low:g}, {high:g}]; {len(wrong):,} of {len(labels):,} are"
+            )
+        if np.isfinite(high) and name != "epoch":
+            labels[name] = values.clip(low, high)
+    for name in _LOSSES & set(labels):
+        labels[name] = labels[name].where(np.isfinite(labels[name]))
+    return labels
+
+
+def _numbers(name: str, values: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(values).astype(np.float64)
+    except (ValueError, TypeError):
+        wrong = int(pd.to_numeric(values, errors="coerce").isna().argmax())
+        raise ZoobenchError(f"{name} of checkpoint {wrong:,} is {values[wrong]!r}, which is no number") from None
+
+
+def _unusable(labels: pd.DataFrame) -> Iterator[manifest.DroppedRun]:
+    """Runs that their labels rule out, each once per reason."""
+    per_run = labels.groupby("run_id")
+    known = [name for name in (*_HYPERPARAMETERS, "seed") if name in labels]
+    several = per_run[known].nunique(dropna=False).gt(1).any(axis=1) if known else pd.Series(False, per_run.groups)
+    problems = {
+        "the same epoch twice": labels.duplicated(["run_id", "epoch"]),
+        "test accuracy not finite": labels["test_accuracy"].isna(),
+        "hyperparameters change between its checkpoints": labels["run_id"].isin(several.index[several]),
+    }
+    for reason, rows in problems.items():
+        for run_id, epoch in labels.loc[rows, ["run_id", "epoch"]].itertuples(index=False):
+            yield manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason)
+
+
+def _complete(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns that follow from the others."""
+    labels = labels.copy()
+    if "train_accuracy" in labels and "generalization_gap" not in labels:
+        # Released accuracies carry float32 noise; rounding lets equal gaps tie in rank statistics, as they should.
+        labels["generalization_gap"] = (labels["train_accuracy"] - labels["test_accuracy"]).round(6)
+    runs = labels.drop_duplicates("run_id").set_index("run_id")
+    told = [name for name in _HYPERPARAMETERS if name in runs]
+    ids = {}
+    for run_id, values in zip(runs.index, runs[told].to_dict("records"), strict=True):
+        known = {name: None if pd.isna(value) else value for name, value in values.items()}
+        unknown = dict.fromkeys(set(_HYPERPARAMETERS) - set(known))
+        complete = known.get("learning_rate") is not None
+        ids[run_id] = config_id(Hyperparameters(**unknown, **known)) if complete else f"config-of-{run_id}"  # type: ignore[arg-type]
+    labels["config_id"] = labels["run_id"].map(ids)
+    folds = {run_id: fold_of(zoo.spec, run_id) for run_id in runs.index}
+    labels["fold"] = labels["run_id"].map(folds).astype("Int8")
+    return labels
+
+
+def _parts(run_ids: np.ndarray, weights: int) -> Iterator[tuple[int, int]]:
+    """Consecutive (start, stop) of bounded size that never cut a run; ``run_ids`` are sorted."""
+    limit = max(1, _PART_BYTES // (4 * weights))
+    ends = [*(np.flatnonzero(run_ids[1:] != run_ids[:-1]) + 1).tolist(), len(run_ids)]
+    start = stop = 0
+    for end in ends:
+        if end - start > limit and stop > start:
+            yield start, stop
+            start = stop
+        stop = end
+    if stop > start:
+        yield start, stop
+
+
+def _rows(labels: pd.DataFrame, weights: np.ndarray) -> pa.Table:
+    columns = {
+        entry.name: pa.array(labels[entry.name], entry.type, from_pandas=True)
+        for entry in schema.LABELS
+        if entry.name in labels
+    }
+    return schema.row_table(columns, weights)
+
+
+def _protocol(labels: pd.DataFrame, chosen: pd.DataFrame, dropped: Mapping[str, manifest.DroppedRun]) -> pa.Table:
+    """``example_id`` and ``split`` of a named protocol, in its order, without the runs that were dropped."""
+    rows = labels.iloc[chosen["row"].to_numpy()]
+    keep = ~rows["run_id"].isin(list(dropped)).to_numpy()
+    ids = schema.example_ids(pa.array(rows["run_id"], pa.string()), pa.array(rows["epoch"], pa.int32()))
+    return pa.table({"example_id": ids, "split": pa.array(chosen["split"], pa.string())}).filter(pa.array(keep))

@@ -1,0 +1,1 @@
+"""Scoring predictions: tasks, metrics, protocols, intervals, results. Needs neither torch nor transformers."""

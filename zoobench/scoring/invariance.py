@@ -1,0 +1,92 @@
+"""How much predictions change when the networks are perturbed: Unterthiner 2020, Table 9, for every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import ZoobenchError
+from ..weightspace import symmetry
+from . import metrics, tasks
+from .averages import score_of
+from .bootstrap import Bootstrap, Sample
+from .joining import Joined, positions, values_of
+from .methods import Method
+from .metrics import REGRESSION
+from .predictions import Group, Predictions
+from .results import Change, Score
+
+
+def check(perturbed: Predictions, methods: Sequence[Method]) -> None:
+    """Refuse predictions of perturbed networks that there is nothing to hold against.
+
+    Raises:
+        ZoobenchError: an unknown perturbation, zoos or tasks that the predictions themselves are not about, or
+            several seeds.
+    """
+    if any(method.seeds for method in methods):
+        raise ZoobenchError(f"{perturbed.source} can be held against the predictions of one seed, not of several")
+    known = {
+        (group.zoo.id, group.trained_on.id, task)
+        for method in methods
+        for (group,) in method.groups
+        for task in method.files[0].task_names
+    }
+    for group in perturbed.groups:
+        symmetry.get(str(group.perturbation))
+        for task in perturbed.task_names:
+            if (group.zoo.id, group.trained_on.id, task) not in known:
+                raise ZoobenchError(
+                    f"{perturbed.source} predicts {task} of {group.zoo.id}, trained on {group.trained_on.id}, which "
+                    "the predictions to hold it against do not"
+                )
+
+
+def changes(
+    perturbed: Predictions, group: Group, joined: Joined, homes: Sequence[Path], bootstrap: Bootstrap
+) -> list[Change]:
+    """Mean absolute changes by perturbation, over those perturbed networks that are scored.
+
+    Args:
+        perturbed: predictions of perturbed networks: any of the test split's, each at most once per perturbation.
+        group: what is scored.
+        joined: the predictions of the networks themselves.
+        homes: folders to search for labels.
+        bootstrap: how intervals are made.
+
+    Raises:
+        ZoobenchError: ids that are repeated or not of the test split, or an unknown class.
+    """
+    found = []
+    for other in perturbed.groups:
+        if (other.zoo, other.trained_on) != (group.zoo, group.trained_on):
+            continue
+        position = positions(perturbed, other, joined.chosen, homes)
+        rows, position = other.rows[position >= 0], position[position >= 0]
+        if not len(rows):
+            continue
+        run, runs = pd.factorize(joined.labels["run_id"].iloc[position])
+        by_task = {}
+        for name in (task for task in perturbed.task_names if task in joined.samples):
+            after = values_of(perturbed, other.zoo, name, rows, joined.classes.get(name))
+            by_task[name] = _change(name, Sample(joined.samples[name].prediction[position], after, run), bootstrap)
+        found.append(
+            Change(
+                perturbation=str(other.perturbation),
+                preserves=symmetry.get(str(other.perturbation)).preserves,
+                rows=len(rows),
+                runs=len(runs),
+                predictions_sha256=perturbed.sha256,
+                changes=by_task,
+            )
+        )
+    return found
+
+
+def _change(name: str, before_and_after: Sample, bootstrap: Bootstrap) -> Score:
+    counts = bootstrap.all_and_counts(before_and_after.runs)
+    if tasks.get(name).kind == REGRESSION:
+        return score_of(metrics.mae(before_and_after, counts), bootstrap, "the value is not finite")
+    return score_of(1 - metrics.BY_NAME["accuracy"].compute(before_and_after, counts), bootstrap, "")

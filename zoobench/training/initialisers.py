@@ -1,0 +1,127 @@
+"""Initialisers: the untrained weights of many runs, each run from its own random stream.
+
+Definitions and default gains are those of ``torch.nn.init``; ``truncated_normal`` cuts at two standard deviations, as
+Keras does. ``std`` is a run's ``init_std``; only ``normal`` and ``truncated_normal`` have that freedom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from ..errors import ZoobenchError, did_you_mean
+from ..zoos.layout import Tensor, layout_of
+from ..zoos.runs import Run
+from ..zoos.spec import Network
+from . import streams
+
+# (seeds (R,) int64, stream purpose, tensor shape, std (R, 1) float64) -> (R, size) float64
+Initialiser = Callable[[torch.Tensor, str, tuple[int, ...], torch.Tensor], torch.Tensor]
+
+
+def _normal(seeds: torch.Tensor, purpose: str, count: int) -> torch.Tensor:
+    """Standard normal draws by inversion; the half step keeps 0 out of the uniform draw."""
+    return torch.special.ndtri(streams.uniform(seeds, purpose, 0, count) + 2.0**-54)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(fan in, fan out) of an (out, in, ...) tensor."""
+    positions = math.prod(shape[2:])
+    return shape[1] * positions, shape[0] * positions
+
+
+def uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """U[0, 1): ``torch.nn.init.uniform_`` without arguments, as the Schürholt zoos use it."""
+    return streams.uniform(seeds, purpose, 0, math.prod(shape))
+
+
+def normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """N(0, std²); without an ``init_std`` N(0, 1), as ``torch.nn.init.normal_``."""
+    return _normal(seeds, purpose, math.prod(shape)) * std
+
+
+def truncated_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """N(0, std²) cut at ± 2 std."""
+    tail = 0.5 * math.erfc(math.sqrt(2))  # the standard normal distribution function at -2
+    draw = streams.uniform(seeds, purpose, 0, math.prod(shape))
+    return torch.special.ndtri(tail + draw * (1 - 2 * tail)) * std
+
+
+def xavier_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """U(-a, a), a = sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+    bound = math.sqrt(6 / sum(_fans(shape)))
+    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) * bound
+
+
+def xavier_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """N(0, 2 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+    return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / sum(_fans(shape)))
+
+
+def kaiming_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """U(-a, a), a = sqrt(6 / fan in) (He et al. 2015, gain for ReLU)."""
+    bound = math.sqrt(6 / _fans(shape)[0])
+    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) * bound
+
+
+def kaiming_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """N(0, 2 / fan in) (He et al. 2015, gain for ReLU)."""
+    return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / _fans(shape)[0])
+
+
+def orthogonal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """Orthonormal rows or columns of the (out, in * positions) matrix (Saxe et al. 2014)."""
+    rows, columns = shape[0], math.prod(shape[1:])
+    draw = _normal(seeds, purpose, rows * columns).view(-1, rows, columns)
+    tall = draw if rows >= columns else draw.transpose(1, 2)
+    q, r = torch.linalg.qr(tall)
+    q = q * torch.diagonal(r, dim1=1, dim2=2).sign()[:, None, :]
+    return (q if rows >= columns else q.transpose(1, 2)).reshape(len(seeds), -1)
+
+
+INITIALISERS: Mapping[str, Initialiser] = {
+    "uniform": uniform,
+    "normal": normal,
+    "truncated_normal": truncated_normal,
+    "xavier_uniform": xavier_uniform,
+    "xavier_normal": xavier_normal,
+    "kaiming_uniform": kaiming_uniform,
+    "kaiming_normal": kaiming_normal,
+    "orthogonal": orthogonal,
+}
+
+
+def initial_weights(network: Network, runs: Sequence[Run], device: torch.device) -> torch.Tensor:
+    """Draw the untrained weights (R, N) float32: weights by each run's initialiser, biases constant.
+
+    Raises:
+        ZoobenchError: unknown initialiser.
+    """
+    seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64, device=device)
+    std = torch.tensor(
+        [1.0 if run.hyperparameters.init_std is None else run.hyperparameters.init_std for run in runs],
+        dtype=torch.float64,
+        device=device,
+    )[:, None]
+    bias = torch.tensor([run.training.initial_bias for run in runs], dtype=torch.float32, device=device)
+    names = [run.hyperparameters.init for run in runs]
+    parts = [
+        bias[:, None].expand(-1, tensor.size)
+        if tensor.name.endswith(".bias")
+        else _draw(tensor, names, seeds, std).to(torch.float32)
+        for tensor in layout_of(network).tensors
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def _draw(tensor: Tensor, names: Sequence[str], seeds: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """One tensor of all runs, (R, size) float64, initialiser by initialiser."""
+    drawn = torch.empty(len(names), tensor.size, dtype=torch.float64, device=seeds.device)
+    for name in dict.fromkeys(names):
+        if name not in INITIALISERS:
+            raise ZoobenchError(f"unknown init {name!r}{did_you_mean(name, INITIALISERS)}")
+        rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=seeds.device)
+        drawn[rows] = INITIALISERS[name](seeds[rows], f"init/{tensor.name}", tensor.shape, std[rows])
+    return drawn

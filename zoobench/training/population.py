@@ -1,0 +1,342 @@
+"""Training a population: all runs of a chunk in one batched forward and backward.
+
+The weights of R runs are one matrix (R, N); the gradient of the summed loss is every run's own gradient. Everything
+that varies varies per run: learning rate, weight decay, dropout rate, activation, optimizer, initialiser, training
+subset, batch order, seed. Draws come from ``streams``, so a run's result depends on the run alone; chunking changes
+rounding only.
+
+Inside, runs are sorted by training fraction (largest first), optimizer and activation: runs whose epoch is over are
+then a tail that is left out of the step, and equal optimizers and activations are neighbours that share a call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..errors import ZoobenchError, did_you_mean
+from ..native import keep_freed_memory
+from ..zoos.runs import Run
+from ..zoos.spec import Network
+from . import lanes, streams
+from .formulation import ConvFormulation, at_once, conv_formulation
+from .images import Images
+from .initialisers import initial_weights
+from .nets import RunActivations, RunDropout, forward
+from .optimizers import OPTIMIZERS, Updater
+
+_EVALUATION_BATCH = 1000
+_STEPS_PER_EPOCH_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How R networks do on one set of images.
+
+    ``accuracy`` is exact as ``correct / count``, with ``count`` images for each run; ``loss`` is the mean
+    cross-entropy in nats; all are (R,) but ``f1``, which is (R, classes).
+    """
+
+    correct: np.ndarray
+    count: np.ndarray
+    loss: np.ndarray
+    f1: np.ndarray
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        return self.correct / self.count
+
+    def take(self, rows: np.ndarray) -> Scores:
+        """The scores of chosen runs."""
+        return Scores(self.correct[rows], self.count[rows], self.loss[rows], self.f1[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of all runs of all parts."""
+        fields = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(cls))
+        return cls(*map(np.concatenate, fields))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All runs of a chunk after ``epoch`` epochs: ``weights`` (R, N) float32."""
+
+    epoch: int
+    weights: np.ndarray
+    train: Scores
+    test: Scores
+
+
+@torch.no_grad()
+def score(
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    activations: RunActivations,
+    subset: torch.Tensor | None = None,
+) -> Scores:
+    """Evaluate every run on the same images, or on its own choice of them.
+
+    Args:
+        network: the declared network.
+        weights: (R, N).
+        images: (n, channels, height, width).
+        labels: (n,) int64.
+        activations: one per run.
+        subset: (R, count), which images count for each run; ``None`` for all.
+    """
+    runs, side = weights.shape[0], images.shape[-1]
+    conv = conv_formulation(network, side, _EVALUATION_BATCH, runs, weights.device)
+    classes = int(labels.max()) + 1
+    count = len(labels) if subset is None else subset.shape[1]
+    loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
+    predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
+    hits = torch.zeros_like(predicted)
+    support = torch.zeros_like(predicted)
+    for start in range(0, count, _EVALUATION_BATCH):
+        batch = slice(start, start + _EVALUATION_BATCH)
+        target = labels[batch].expand(runs, -1) if subset is None else labels[subset[:, batch]]
+        if subset is None:
+            logits = forward(network, weights, images[None, batch], activations, conv)
+        elif conv == "lanes":
+            logits = lanes.logits(network, weights, images, activations.names, chosen=subset[:, batch])
+        else:
+            logits = forward(network, weights, images[subset[:, batch]], activations, conv)
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        loss += cross_entropy.view(runs, -1).double().sum(1)
+        choice = logits.argmax(2)
+        for label in range(classes):
+            chosen, true = choice == label, target == label
+            predicted[:, label] += chosen.sum(1)
+            support[:, label] += true.sum(1)
+            hits[:, label] += (chosen & true).sum(1)
+    return Scores(
+        correct=hits.sum(1).cpu().numpy(),
+        count=np.full(runs, count),
+        loss=(loss / count).cpu().numpy(),
+        f1=(2 * hits.double() / (predicted + support).double()).cpu().numpy(),
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ZoobenchError(f"unknown device {name!r}; choose from: cpu, cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ZoobenchError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use --device cpu")
+    return device
+
+
+def train(
+    network: Network,
+    runs: Sequence[Run],
+    images: Images,
+    checkpoints: Sequence[int],
+    device: str = "cpu",
+    on_epoch: Callable[[int], None] | None = None,
+    conv: ConvFormulation | None = None,
+) -> Iterator[Checkpoint]:
+    """Train the runs together and yield them at each checkpoint epoch (0 = untrained).
+
+    Args:
+        network: the declared network.
+        runs: R runs, of one batch size.
+        images: training and test images, preprocessed.
+        checkpoints: epochs to yield, ascending.
+        device: a torch device.
+        on_epoch: called after each epoch with its number.
+        conv: force a convolution formulation; ``None`` picks the faster one for device and batch.
+
+    Raises:
+        ZoobenchError: several batch sizes, an unknown device, or an unknown activation, optimizer or initialiser.
+    """
+    population = Population(network, runs, images, _device(device), conv)
+    if 0 in checkpoints:
+        yield population.checkpoint(0)
+    for epoch in range(1, max(checkpoints) + 1):
+        population.train_epoch(epoch)
+        if on_epoch:
+            on_epoch(epoch)
+        if epoch in checkpoints:
+            yield population.checkpoint(epoch)
+
+
+class Population:
+    """The state of a chunk in training; ``train`` is the way to use it.
+
+    Attributes:
+        weights: (R, N), in the internal order of runs and the precision of the images (float32 but for tests).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        runs: Sequence[Run],
+        images: Images,
+        device: torch.device,
+        conv: ConvFormulation | None = None,
+    ) -> None:
+        sizes = {run.hyperparameters.batch_size for run in runs}
+        if len(sizes) > 1:
+            raise ZoobenchError(f"a population shares one batch size, these runs have {sorted(sizes)}")
+        for run in runs:
+            if run.hyperparameters.optimizer not in OPTIMIZERS:
+                name = run.hyperparameters.optimizer
+                raise ZoobenchError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}")
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.network = network
+        self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
+        self.runs = [runs[i] for i in self.order]
+        self.batch_size = sizes.pop()
+        side = images.train_images.shape[-1]
+        self.conv = conv or conv_formulation(network, side, self.batch_size, len(runs), device)
+        self.together = at_once(self.conv, network, side, self.batch_size, device)
+        self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
+        self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
+        self.train_images = torch.from_numpy(images.train_images).to(device)
+        self.train_labels = torch.from_numpy(images.train_labels).to(device)
+        self.test_images = torch.from_numpy(images.test_images).to(device)
+        self.test_labels = torch.from_numpy(images.test_labels).to(device)
+        self.weights = initial_weights(network, self.runs, device).to(self.train_images.dtype)
+        self.dropout = self._per_run("dropout")[:, 0]
+        self.counts = [
+            max(1, round(run.hyperparameters.train_fraction * len(images.train_labels))) for run in self.runs
+        ]
+        self.subsets = self._subsets()
+        self.updaters = self._updaters()
+
+    def _per_run(self, name: str) -> torch.Tensor:
+        """A numeric hyperparameter as (R, 1), in the precision of the weights."""
+        values = [getattr(run.hyperparameters, name) for run in self.runs]
+        return torch.tensor(values, dtype=self.weights.dtype, device=self.seeds.device)[:, None]
+
+    def _segments(self, key: Callable[[int], object]) -> list[slice]:
+        """Slices of consecutive runs with equal key."""
+        ends = list(
+            itertools.accumulate(len(list(group)) for _, group in itertools.groupby(range(len(self.runs)), key))
+        )
+        return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def _updaters(self) -> list[tuple[slice, Updater]]:
+        rates, decays = self._per_run("learning_rate"), self._per_run("weight_decay")
+        by_update = self._segments(
+            lambda i: (self.counts[i], self.runs[i].hyperparameters.optimizer, self.runs[i].training.decoupled_decay)
+        )
+        return [
+            (
+                part,
+                Updater(
+                    self.runs[part.start].hyperparameters.optimizer,
+                    self.weights[part],
+                    rates[part],
+                    decays[part],
+                    self.runs[part.start].training.decoupled_decay,
+                ),
+            )
+            for part in by_update
+        ]
+
+    def _subsets(self) -> list[tuple[slice, torch.Tensor | None]]:
+        """For each segment of runs with equal training fraction: (runs, count) indices of the images that they use,
+        ascending; ``None`` for all."""
+        total = len(self.train_labels)
+        subsets: list[tuple[slice, torch.Tensor | None]] = []
+        for part in self._segments(lambda i: self.counts[i]):
+            own = None
+            if (count := self.counts[part.start]) < total:
+                own = streams.permutation(self.seeds[part], "subset", 0, total)[:, :count].sort(1).values
+            subsets.append((part, own))
+        return subsets
+
+    def _epoch_order(self, epoch: int) -> list[torch.Tensor]:
+        """For each segment of equal training fraction: (runs, count) image indices in the order of this epoch."""
+        orders = []
+        for part, own in self.subsets:
+            order = streams.permutation(self.seeds[part], "order", epoch, self.counts[part.start])
+            orders.append(order if own is None else own.gather(1, order))
+        return orders
+
+    def train_epoch(self, epoch: int) -> None:
+        """One pass of every run over its own training images, in its own order; the last batch may be smaller."""
+        orders = self._epoch_order(epoch)
+        for step, start in enumerate(range(0, self.counts[0], self.batch_size)):
+            batches = [order[:, start : start + self.batch_size] for order in orders if start < order.shape[1]]
+            width = batches[0].shape[1]
+            sizes = torch.cat([batch.new_full((len(batch), 1), batch.shape[1]) for batch in batches])
+            chosen = torch.cat([F.pad(batch, (0, width - batch.shape[1])) for batch in batches])
+            self.train_step(chosen, sizes, epoch * _STEPS_PER_EPOCH_LIMIT + step)
+
+    def train_step(self, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> None:
+        """One optimizer step of the first runs, each on its own batch.
+
+        Args:
+            chosen: (active runs, batch) indices of training images; behind a run's own batch the rest is padding.
+            sizes: (active runs, 1) images in each run's batch.
+            step: numbers the step for dropout.
+        """
+        active = len(chosen)
+        gradients = []
+        for start in range(0, active, self.together):
+            part = slice(start, min(active, start + self.together))
+            gradients.append(self._gradient(part, chosen[part], sizes[part], step))
+        gradient = torch.cat(gradients)
+        for part, updater in self.updaters:
+            if part.start < active:
+                updater.step(gradient[part])
+
+    def _gradient(self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> torch.Tensor:
+        """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch."""
+        masks = None
+        if bool((self.dropout[part] > 0).any()):
+            masks = RunDropout(self.seeds[part], self.dropout[part], step)
+        names = self.activations.names[part]
+        if self.conv == "lanes":
+            data = self.train_images, self.train_labels
+            return lanes.gradient(self.network, self.weights[part], *data, chosen, sizes, names, masks)
+        weights = self.weights[part].detach().requires_grad_()
+        images = self.train_images[chosen]
+        logits = forward(self.network, weights, images, RunActivations(names), self.conv, masks)
+        losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
+        shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
+        return torch.autograd.grad(losses, weights, grad_outputs=shares.flatten())[0]
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        """Weights and scores of all runs, in the order in which the runs were given."""
+        back = np.argsort(self.order)
+        train_scores = [
+            score(
+                self.network,
+                self.weights[part],
+                self.train_images,
+                self.train_labels,
+                RunActivations(self.activations.names[part]),
+                own,
+            )
+            for part, own in self.subsets
+        ]
+        test_scores = score(self.network, self.weights, self.test_images, self.test_labels, self.activations)
+        return Checkpoint(
+            epoch,
+            self.weights.cpu().numpy()[back],
+            Scores.concatenate(train_scores).take(back),
+            test_scores.take(back),
+        )
+
+
+def _sort_key(run: Run) -> tuple[object, ...]:
+    hyperparameters = run.hyperparameters
+    return (
+        -hyperparameters.train_fraction,
+        hyperparameters.optimizer,
+        run.training.decoupled_decay,
+        hyperparameters.activation,
+    )

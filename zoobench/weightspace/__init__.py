@@ -1,0 +1,1 @@
+"""Looking at weights: statistics, symmetries, perturbations, embeddings, pictures. Needs no torch."""
