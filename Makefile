@@ -26,7 +26,12 @@ quickstart: $(VENV)/.quickstart  ## Build a zoo, train four baselines, score and
 
 test: lint unit  ## Lint, types, every test.
 
-lint: $(VENV)/.dev
+# The root folders under the names that they are installed and imported by, for type checkers.
+build/typing: $(VENV)/.dev
+	mkdir -p $@
+	for room in baselines dataset_scripts leaderboard; do ln -sfn ../../$$room $@/zoobench_$$room; done
+
+lint: $(VENV)/.dev build/typing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports

@@ -56,7 +56,7 @@ def test_where_no_cache_can_be_kept_ranks_are_computed_all_the_same(tmp_path):
     """Numba keeps what it compiled beside the source or in the user's cache; here it may do neither."""
     code = (
         "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
-        "import numpy as np; from zoobench import ranks; from zoobench.scoring.bootstrap import Sample; "
+        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.bootstrap import Sample; "
         "values = np.arange(4.0); print(ranks.spearman(Sample(values, values, np.arange(4)), np.ones((1, 4))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -212,7 +212,8 @@ def test_a_killed_process_leaves_no_folder_and_the_next_one_cleans_up(tiny, tmp_
     code = """
 import os, signal, sys
 from pathlib import Path
-from zoobench import perturb, zoos
+from zoobench import zoos
+from zoobench.weightspace import perturb
 def on_step(step):
     if step == "scale-10":
         os.kill(os.getpid(), signal.SIGKILL)
