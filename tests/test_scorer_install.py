@@ -59,6 +59,23 @@ def test_it_pulls_in_nothing_heavy(run):
     assert not HEAVY & installed
 
 
+def test_every_source_file_of_the_four_rooms_is_installed(run):
+    code = "import importlib.metadata as m; print(*map(str, m.files('zoobench')), sep='\\n')"
+    installed = set(run("-c", code).stdout.split("\n"))
+    rooms = {"zoobench": "zoobench"} | {
+        room: f"zoobench_{room}" for room in ("baselines", "dataset_scripts", "leaderboard")
+    }
+    shipped = {".py", ".pyi", ".c", ".j2", ".js", ".css", ".typed"}
+    expected = {
+        (Path(name) / path.relative_to(ROOT / room)).as_posix()
+        for room, name in rooms.items()
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in shipped
+    }
+    assert {f"{name}/py.typed" for name in rooms.values()} <= expected
+    assert expected <= installed
+
+
 def test_it_scores_as_the_whole_package_does(run, predictions, tmp_path):
     done = run("-m", "zoobench", "evaluate", "--predictions", predictions, "--json", "result.json")
     assert done.returncode == 0, done.stderr
@@ -74,6 +91,36 @@ def test_the_modules_for_the_evaluate_library_are_there(run):
 def test_it_compares_and_perturbs_too(run, predictions, tiny):
     assert run("-m", "zoobench", "compare", predictions, predictions).returncode == 0
     assert run("-m", "zoobench", "perturb", tiny.id, "--out", "copies").returncode == 0
+
+
+def test_a_type_checker_knows_the_public_names(clean, tmp_path):
+    """``mypy --strict`` of a script as a user would write it; the last two lines are wrong."""
+    script = tmp_path / "script.py"
+    script.write_text("""
+import zoobench
+
+split = zoobench.load_zoo("tetris-zoo/seed", split="train")
+columns: int = split.weights.shape[1]
+result = zoobench.evaluate("preds.parquet", protocols=["all"])
+first: str = result.results[0].zoo
+named: str = zoobench.compare("a.parquet", "b.parquet")[0].zoo
+
+
+def examples(given: zoobench.Examples) -> zoobench.Examples:
+    if given.folds is None:
+        raise zoobench.ZoobenchError("no folds")
+    return given.only(["accuracy"])
+
+
+zoobench.load_zoo(5)
+zoobench.no_such_name
+""")
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(clean), str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    errors = [line.split("error: ")[1] for line in done.stdout.splitlines() if "error: " in line]
+    assert len(errors) == 2, done.stdout
+    assert 'incompatible type "int"; expected "str"' in errors[0]
+    assert 'has no attribute "no_such_name"' in errors[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory of a process from /proc")

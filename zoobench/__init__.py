@@ -1,16 +1,12 @@
-"""zoobench: model zoos as Hub datasets, and one scorer for predictors trained on them."""
+"""zoobench: model zoos as Hub datasets, and one scorer for predictors trained on them.
 
-from __future__ import annotations
+What a script needs is here, and stable: ``zoobench.__all__``. Names and types stand once, in ``__init__.pyi``; each is
+loaded when it is asked for, so that ``import zoobench`` is light.
+"""
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_HOMES = {"load_zoo": "data.hub", "evaluate": "scoring.harness"}
-
-
-def __getattr__(name: str) -> object:
-    """``zoobench.load_zoo`` and ``evaluate``, loaded when asked for, so that ``import zoobench`` stays light."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module 'zoobench' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

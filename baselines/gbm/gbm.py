@@ -146,7 +146,8 @@ class GBMPredictor:
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
         x = self._features(test)
-        predicted = {task: model.predict(x, num_threads=os.cpu_count()) for task, model in self.models_.items()}
+        threads = os.cpu_count()
+        predicted = {task: np.asarray(model.predict(x, num_threads=threads)) for task, model in self.models_.items()}
         for task, names in self.names_.items():
             # Of two classes LightGBM gives the probability of the second alone.
             scores = predicted[task]
