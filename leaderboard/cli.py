@@ -153,13 +153,12 @@ def show(
     Example: zoobench leaderboard show --dir leaderboard
     """
     from zoobench.cli.tables import console
-    from zoobench.errors import ZoobenchError, did_you_mean
+    from zoobench.errors import check_known
 
     from .ranking import RANKINGS, boards
     from .score import read_entries
     from .terminal import board_table
 
-    if track not in RANKINGS:
-        raise ZoobenchError(f"unknown track {track!r}{did_you_mean(track, RANKINGS)}")
+    check_known("track", track, RANKINGS)
     for board in boards(read_entries(directory)):
         console().print(board_table(board, track))

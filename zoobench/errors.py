@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ZoobenchError(Exception):
@@ -22,3 +25,24 @@ def did_you_mean(value: str, options: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close!r}?"
     return f"; choose from: {', '.join(names)}" if names else ""
+
+
+def check_known(what: str, name: str, options: Iterable[str]) -> None:
+    """Refuse a name that is none of the options; ``what`` says in one word what they are ("task", "scale").
+
+    Raises:
+        ZoobenchError: unknown name.
+    """
+    names = list(options)
+    if name not in names:
+        raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, names)}")
+
+
+def look_up(what: str, name: str, options: Mapping[str, T]) -> T:
+    """What a registry holds under a name; ``what`` says in one word what it registers.
+
+    Raises:
+        ZoobenchError: unknown name.
+    """
+    check_known(what, name, options)
+    return options[name]

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from transformers import set_seed
 
-from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.errors import check_known
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
 from zoobench.zoos.layout import Layout
@@ -83,8 +83,7 @@ class ComVeXPredictor:
             ("init", init, INITS),
             ("device", device, DEVICES),
         ):
-            if name not in options:
-                raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
+            check_known(what, name, options)
         self.architecture = architecture
         self.seed = seed
         self.hidden_layers = hidden_layers

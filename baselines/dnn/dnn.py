@@ -20,7 +20,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.errors import check_known
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
 from zoobench.weightspace.features import extract, uses_hyperparameters
@@ -84,8 +84,7 @@ class DNNPredictor:
         device: str = "auto",
     ) -> None:
         for what, name, options in (("optimizer", optimizer, _OPTIMIZERS), ("init", init, _INITS)):
-            if name not in options:
-                raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
+            check_known(what, name, options)
         self.features = features
         self.seed = seed
         self.layers = layers

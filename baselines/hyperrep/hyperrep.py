@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from transformers import set_seed
 
-from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.errors import ZoobenchError, check_known
 from zoobench.predictors.predictor import Examples
 from zoobench.zoos.layout import Layout
 
@@ -138,8 +138,7 @@ class HyperRepPredictor:
             ("device", device, DEVICES),
             ("precision", precision, PRECISIONS),
         ):
-            if name not in options:
-                raise ZoobenchError(f"unknown {what} {name!r}{did_you_mean(name, options)}")
+            check_known(what, name, options)
         self.loss = loss
         self.architecture = architecture
         self.seed = seed

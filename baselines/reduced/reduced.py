@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA, KernelPCA
 
-from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.errors import ZoobenchError, check_known
 from zoobench.predictors.predictor import Examples
 
 from ..encoding import Encoder, load_encoder, vectors
@@ -60,8 +60,7 @@ class PCAPredictor(_Probed):
     """
 
     def __init__(self, kernel: str = "linear", components: int = 50, seed: int = 0) -> None:
-        if kernel not in KERNELS:
-            raise ZoobenchError(f"unknown kernel {kernel!r}{did_you_mean(kernel, KERNELS)}")
+        check_known("kernel", kernel, KERNELS)
         self.kernel = kernel
         self.components = components
         self.seed = seed

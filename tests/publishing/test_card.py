@@ -1,8 +1,10 @@
 import pytest
 from huggingface_hub import DatasetCard
 
-from zoobench.data.manifest import read_manifest
-from zoobench.publishing.card import render
+from zoobench.data.manifest import read_manifest, to_json
+from zoobench.publishing.card import recipe_text, render
+from zoobench.zoos import resolve
+from zoobench.zoos.spec import Grid, Training
 
 
 @pytest.fixture
@@ -39,3 +41,12 @@ def test_dropped_runs_are_named(tiny_home):
     changed = type(config).model_validate(config.model_dump() | {"dropped": dropped})
     text = render(manifest.model_copy(update={"configs": {"seed": changed}}))
     assert "seed-0041 (epoch 3, weights or loss not finite)" in text
+
+
+def test_what_a_recipe_varies_of_the_training_is_not_said_of_all_runs():
+    axes = (("decoupled_decay", (False, True)), ("initial_bias", (0.0, 0.01)))
+    recipe = Grid(resolve("tetris-zoo/seed").size.recipe.fixed, axes, seeds=1, training=Training(decoupled_decay=True))
+    shared, varied = recipe_text(to_json(recipe)).split(". ", 1)
+    assert "bias" not in shared
+    assert "decoupled" not in shared
+    assert "decoupled_decay in {False, True}; initial_bias in {0.0, 0.01}" in varied

@@ -1,6 +1,7 @@
 """Recipes become the papers' runs, and a run does not depend on how many others there are."""
 
 import dataclasses
+import hashlib
 import math
 
 import numpy as np
@@ -9,12 +10,35 @@ from scipy import stats
 
 from zoobench.errors import ZoobenchError
 from zoobench.zoos import ALL, Zoo, resolve
-from zoobench.zoos.runs import runs_of
-from zoobench.zoos.spec import Choice, LogUniform, Uniform
+from zoobench.zoos.runs import config_id, runs_of
+from zoobench.zoos.spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Training, Uniform
+
+# The first and the last run's. Labels, and what is predicted from them, hang on these: they never change.
+PINNED_CONFIGURATIONS = {
+    "tetris-zoo/seed": ("725a5a20ab5f", "725a5a20ab5f"),
+    "tetris-zoo/hyp": ("725a5a20ab5f", "eda877b67734"),
+    "mnist-zoo/seed": ("713700cbfbd7", "713700cbfbd7"),
+    "mnist-zoo-lite/seed": ("0bf9127d60c1", "0bf9127d60c1"),
+    "mnist-zoo/hyp-1-rand-seed": ("1684ea4e544d", "932b09277d61"),
+    "mnist-zoo-lite/hyp-5-fix-seed": ("619534b8a599", "e573c70c05ab"),
+    "small-cnn-zoo/mnist": ("2e6a197b5b4f", "88fdb1518cc8"),
+    "small-cnn-zoo-lite/cifar10": ("0707fd155330", "75831d0eb48e"),
+    "cnn-zoo-2/cifar10": ("7d311ebb7900", "d6f47ddbc32d"),
+    "cnn-zoo-2-lite/mnist": ("31387c29bd18", "1c3646ccfda4"),
+}
 
 
 def full(name):
     return runs_of(resolve(name))
+
+
+def configurations(recipe, runs):
+    """Of the runs that a recipe gives."""
+    tetris = resolve("tetris-zoo/seed").spec
+    spec = dataclasses.replace(
+        tetris, scales=(("full", dataclasses.replace(tetris.scales[0][1], recipe=recipe, runs=runs)),)
+    )
+    return runs_of(Zoo(spec, "full"))
 
 
 @pytest.mark.parametrize(
@@ -112,3 +136,68 @@ def test_random_search_draws_from_its_ranges():
 
 def test_the_collections_of_a_repo_draw_different_configurations():
     assert full("small-cnn-zoo/mnist")[0].hyperparameters != full("small-cnn-zoo/svhn")[0].hyperparameters
+
+
+@pytest.mark.parametrize(("name", "pinned"), PINNED_CONFIGURATIONS.items())
+def test_the_configurations_of_a_zoo_are_pinned_forever(name, pinned):
+    listed = full(name)
+    assert (listed[0].config_id, listed[-1].config_id) == tuple(f"config-{digest}" for digest in pinned)
+
+
+def test_a_hand_computed_configuration():
+    text = (
+        '{"activation": "tanh", "batch_size": 4, "dropout": 0.0, "init": "uniform", "init_std": null, '
+        '"learning_rate": 0.001, "optimizer": "adam", "train_fraction": 1.0, "weight_decay": 0.0}'
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert full("tetris-zoo/seed")[0].config_id == f"config-{digest[:12]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterHyperparameters(Hyperparameters):
+    label_smoothing: float = 0.0
+
+
+def test_a_later_hyperparameter_renames_no_configuration_but_those_that_use_it():
+    for name in PINNED_CONFIGURATIONS:
+        run = full(name)[-1]
+        values = dataclasses.asdict(run.hyperparameters)
+        assert config_id(LaterHyperparameters(**values)) == run.config_id
+        assert config_id(LaterHyperparameters(**values, label_smoothing=0.0)) == run.config_id
+        # An imported zoo that does not tell.
+        assert config_id(LaterHyperparameters(**values, label_smoothing=None)) == run.config_id
+        smoothed = {config_id(LaterHyperparameters(**values, label_smoothing=value)) for value in (0.1, 0.2)}
+        assert len(smoothed - {run.config_id}) == 2
+
+
+def test_a_grid_may_vary_how_runs_are_trained():
+    fixed = resolve("tetris-zoo/seed").size.recipe.fixed
+    axes = (("learning_rate", (0.1, 0.2)), ("decoupled_decay", (False, True)))
+    runs = configurations(Grid(fixed, axes, seeds=2), 8)
+    assert [(run.hyperparameters.learning_rate, run.training.decoupled_decay) for run in runs[::2]] == [
+        (0.1, False),
+        (0.1, True),
+        (0.2, False),
+        (0.2, True),
+    ]
+    assert len({run.config_id for run in runs}) == 4
+    assert all(run.config_id == again.config_id for run, again in zip(runs[::2], runs[1::2], strict=True))
+    # What a recipe says for all runs is no part of a configuration: a zoo has one recipe.
+    plain = configurations(Grid(fixed, axes[:1], seeds=2), 4)
+    assert [run.config_id for run in plain] == [run.config_id for run in runs if not run.training.decoupled_decay]
+
+
+def test_a_random_search_may_draw_how_runs_are_trained():
+    fixed = resolve("tetris-zoo/seed").size.recipe.fixed
+    recipe = RandomSearch(
+        fixed, (("initial_bias", Uniform(0.0, 0.1)),), seed=1, training=Training(decoupled_decay=True)
+    )
+    runs = configurations(recipe, 50)
+    biases = {run.training.initial_bias for run in runs}
+    assert len(biases) == len({run.config_id for run in runs}) == 50
+    assert 0 <= min(biases) < max(biases) < 0.1
+    assert all(run.training.decoupled_decay for run in runs)
+
+
+def test_a_name_means_a_hyperparameter_or_a_field_of_training():
+    assert not {field.name for field in dataclasses.fields(Hyperparameters)} & set(dataclasses.asdict(Training()))

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import look_up
 from ..training.images import Images
 from .chunks import Chunk, Rows, train_chunk
 
@@ -98,8 +98,7 @@ def engine(name: str) -> Engine:
         ZoobenchError: unknown engine.
         ImportError: its library is not installed.
     """
-    if name not in ENGINES:
-        raise ZoobenchError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
+    found = look_up("engine", name, ENGINES)
     if name == "ray":
         import ray  # noqa: F401
-    return ENGINES[name]
+    return found

@@ -18,7 +18,7 @@ import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError, check_known
 from ..zoos import SCALES, Zoo, resolve
 from ..zoos.layout import Layout
 from ..zoos.splits import SPLITS
@@ -221,11 +221,9 @@ def load_split(
     Raises:
         ZoobenchError: the zoo cannot be found, or an unknown split or column.
     """
-    if split not in SPLITS:
-        raise ZoobenchError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}")
+    check_known("split", split, SPLITS)
     for column in columns or ():
-        if column not in LABELS.names:
-            raise ZoobenchError(f"unknown column {column!r}{did_you_mean(column, LABELS.names)}")
+        check_known("column", column, LABELS.names)
     folder = _Folder(zoo, homes, revision)
     entries = folder.row_entries(split)
     files = [folder.file(entry.path) for entry in entries]

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError, check_known, did_you_mean
 from ..zoos.layout import Layout
 
 ENTRY_POINTS = "zoobench.baselines"
@@ -116,11 +116,10 @@ def space(name: str, parameters: Mapping[str, str], layout: Layout) -> Mapping[s
 
 
 def _factory(name: str) -> Callable[..., Any]:
-    points = [point for point in importlib.metadata.entry_points(group=ENTRY_POINTS) if point.name == name]
-    if not points:
-        raise ZoobenchError(f"unknown baseline {name!r}{did_you_mean(name, names())}")
+    check_known("baseline", name, names())
+    point = next(point for point in importlib.metadata.entry_points(group=ENTRY_POINTS) if point.name == name)
     try:
-        loaded: Callable[..., Any] = points[0].load()
+        loaded: Callable[..., Any] = point.load()
     except ImportError as error:
         raise ZoobenchError(f"baseline {name!r} needs {error.name}: pip install 'zoobench[baselines]'") from error
     return loaded

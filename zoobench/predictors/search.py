@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError, check_known
 from ..scoring import metrics
 from ..scoring.bootstrap import Sample
 from ..zoos.spec import Choice, LogUniform, Uniform
@@ -107,8 +107,7 @@ def search(
     """
     import optuna
 
-    if engine not in ENGINES:
-        raise ZoobenchError(f"unknown engine {engine!r}{did_you_mean(engine, ENGINES)}")
+    check_known("engine", engine, ENGINES)
     if not space:
         raise ZoobenchError("this predictor has no parameters to search; leave out --trials")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -45,8 +45,11 @@ def recipe_text(recipe: dict[str, Any]) -> str:
     """A recipe, as the manifest keeps it, in words."""
     varied = dict(recipe.get("axes", [])) | dict(recipe.get("ranges", []))
     shared = [f"{name} {value}" for name, value in recipe["fixed"].items() if name not in {*varied, "type"}]
-    shared += [f"initial bias {recipe['training']['initial_bias']}", "loss cross-entropy"]
-    if recipe["training"]["decoupled_decay"]:
+    training = {name: value for name, value in recipe["training"].items() if name not in varied}
+    if "initial_bias" in training:
+        shared.append(f"initial bias {training['initial_bias']}")
+    shared.append("loss cross-entropy")
+    if training.get("decoupled_decay"):
         shared.append("decoupled weight decay")
     text = f"For all runs: {', '.join(shared)}."
     match recipe["type"]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import look_up
 from ..zoos.spec import Choice, Grid, RandomSearch, TetrisImages, ZooSpec
 from .metrics import CLASSIFICATION, REGRESSION
 
@@ -135,6 +135,4 @@ def get(name: str) -> Task:
     Raises:
         ZoobenchError: unknown name.
     """
-    if name not in BY_NAME:
-        raise ZoobenchError(f"unknown task {name!r}{did_you_mean(name, BY_NAME)}")
-    return BY_NAME[name]
+    return look_up("task", name, BY_NAME)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError, look_up
 from ..zoos.layout import Layout, Tensor
 from .row_statistics import row_statistics
 
@@ -139,7 +139,4 @@ def uses_hyperparameters(name: str) -> bool:
 
 def _chosen(name: str, layout: Layout) -> list[FeatureSet]:
     sets = feature_sets(layout)
-    for part in name.split("+"):
-        if part not in sets:
-            raise ZoobenchError(f"unknown features {part!r}{did_you_mean(part, sets)}")
-    return [sets[part] for part in name.split("+")]
+    return [look_up("features", part, sets) for part in name.split("+")]

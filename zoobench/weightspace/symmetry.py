@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import look_up
 from ..zoos.layout import Layer, layout_of
 from ..zoos.spec import Conv, Linear, MaxPool, Network
 
@@ -222,6 +222,4 @@ def get(name: str) -> Perturbation:
     Raises:
         ZoobenchError: unknown name.
     """
-    if name not in BY_NAME:
-        raise ZoobenchError(f"unknown perturbation {name!r}{did_you_mean(name, BY_NAME)}")
-    return BY_NAME[name]
+    return look_up("perturbation", name, BY_NAME)

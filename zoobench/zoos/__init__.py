@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError, check_known, did_you_mean
 from . import cnn_zoo_2, mnist_zoo, small_cnn_zoo, tetris_zoo
 from .spec import Scale, ZooSpec
 
@@ -67,8 +67,8 @@ def resolve(name: str, scale: str | None = None) -> Zoo:
     Raises:
         ZoobenchError: unknown repo, config or scale, or a contradiction.
     """
-    if scale is not None and scale not in SCALES:
-        raise ZoobenchError(f"unknown scale {scale!r}{did_you_mean(scale, SCALES)}")
+    if scale is not None:
+        check_known("scale", scale, SCALES)
     repo, _, config = name.removeprefix(f"{HUB_NAMESPACE}/").partition("/")
     named_scale = None
     for suffix in SCALES[1:]:

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,21 @@ from . import Zoo
 from .hashing import unit_interval
 from .spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Recipe, SeedSweep, Training, Uniform
 
+# What `config_id` hashes, by version of the scheme. A list is never edited: label hashes and submissions hang on ids.
+CONFIG_FIELDS: Mapping[int, tuple[str, ...]] = {
+    1: (
+        "activation",
+        "init",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+        "weight_decay",
+        "dropout",
+        "train_fraction",
+        "init_std",
+    )
+}
+CONFIG_SCHEME = 1
 _SEEDS_APART = 10**10  # more than any seed of a recipe
 
 
@@ -34,15 +49,35 @@ class Run:
     training: Training = field(default_factory=Training)
 
 
-def config_id(hyperparameters: Hyperparameters) -> str:
-    """A short hash of the hyperparameters: equal for runs that differ in nothing but the seed."""
-    text = json.dumps(dataclasses.asdict(hyperparameters), sort_keys=True)
+def config_id(hyperparameters: Hyperparameters, varied: Mapping[str, object] | None = None) -> str:
+    """A short hash of a configuration: equal for runs that differ in nothing but the seed.
+
+    ``varied`` are the fields of ``Training`` by which a run differs from its recipe. A hyperparameter that is not in
+    the scheme counts only where it is known and is not its default, so that a new one leaves all other ids alone.
+    """
+    values = {name: getattr(hyperparameters, name) for name in CONFIG_FIELDS[CONFIG_SCHEME]}
+    for later in dataclasses.fields(hyperparameters):
+        value = getattr(hyperparameters, later.name)
+        if later.name not in values and value is not None and value != later.default:
+            values[later.name] = value
+    values |= {f"training.{name}": value for name, value in (varied or {}).items()}
+    text = json.dumps(values, sort_keys=True)
     return f"config-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _seed_sweep(recipe: SeedSweep, zoo_id: str, runs: int) -> list[Run]:
-    config = config_id(recipe.fixed)
-    return [Run(f"seed-{seed:04d}", config, recipe.fixed, seed, recipe.training) for seed in range(1, runs + 1)]
+def _run(recipe: Recipe, run_id: str, seed: int, values: Mapping[str, Any]) -> Run:
+    """The run of a recipe with some values of its own: of hyperparameters, or of fields of ``Training``."""
+    own = {name: value for name, value in values.items() if hasattr(recipe.training, name)}
+    hyperparameters = dataclasses.replace(
+        recipe.fixed, **{name: value for name, value in values.items() if name not in own}
+    )
+    varied = {name: value for name, value in own.items() if value != getattr(recipe.training, name)}
+    training = dataclasses.replace(recipe.training, **own)
+    return Run(run_id, config_id(hyperparameters, varied), hyperparameters, seed, training)
+
+
+def _seed_sweep(recipe: SeedSweep, runs: int) -> list[Run]:
+    return [_run(recipe, f"seed-{seed:04d}", seed, {}) for seed in range(1, runs + 1)]
 
 
 def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
@@ -53,13 +88,12 @@ def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
     kept = sorted(kept[: math.ceil(runs / recipe.seeds)])
     result = []
     for number, values in kept:
-        hyperparameters = dataclasses.replace(recipe.fixed, **dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
+        own = dict(zip(names, values, strict=True))
         for repeat in range(1, recipe.seeds + 1):
             seed = repeat
             if recipe.random_seeds:
                 seed = 1 + int(unit_interval("seed", zoo_id, number, repeat) * (2**31 - 1))
-            run_id = f"config-{number:04d}-seed-{repeat:04d}"
-            result.append(Run(run_id, config_id(hyperparameters), hyperparameters, seed, recipe.training))
+            result.append(_run(recipe, f"config-{number:04d}-seed-{repeat:04d}", seed, own))
     return result[:runs]
 
 
@@ -78,18 +112,19 @@ def _random_search(recipe: RandomSearch, zoo_id: str, runs: int) -> list[Run]:
     result = []
     for number in range(1, runs + 1):
         values = {name: _draw(d, unit_interval("draw", zoo_id, number, name)) for name, d in recipe.ranges}
-        hyperparameters = dataclasses.replace(recipe.fixed, **values)  # type: ignore[arg-type]
         seed = number if recipe.seed is None else recipe.seed
-        run_id = f"run-{number:05d}"
-        result.append(Run(run_id, config_id(hyperparameters), hyperparameters, seed, recipe.training))
+        result.append(_run(recipe, f"run-{number:05d}", seed, values))
     return result
 
 
-_ENUMERATE: dict[type[Recipe], Callable[[Any, str, int], list[Run]]] = {
-    SeedSweep: _seed_sweep,
-    Grid: _grid,
-    RandomSearch: _random_search,
-}
+def _enumerate(recipe: Recipe, zoo_id: str, runs: int) -> list[Run]:
+    match recipe:
+        case SeedSweep():
+            return _seed_sweep(recipe, runs)
+        case Grid():
+            return _grid(recipe, zoo_id, runs)
+        case RandomSearch():
+            return _random_search(recipe, zoo_id, runs)
 
 
 def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
@@ -105,5 +140,5 @@ def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
         raise ZoobenchError(f"seed {seed} is out of range; choose from 0 (the zoo itself) to 1000")
     size = zoo.size
     draws = f"{zoo.spec.id}/{seed}" if seed else zoo.spec.id
-    runs = _ENUMERATE[type(size.recipe)](size.recipe, draws, size.runs)
+    runs = _enumerate(size.recipe, draws, size.runs)
     return [dataclasses.replace(run, seed=run.seed + seed * _SEEDS_APART) for run in runs]

@@ -136,7 +136,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Training:
-    """What all runs of a recipe share beside their fixed hyperparameters.
+    """How a run is trained beside its hyperparameters; the same for all runs of a recipe, unless it varies a field.
 
     ``initial_bias``: every bias starts there. ``decoupled_decay``: weight decay as in AdamW instead of L2 in the
     gradient.
@@ -156,7 +156,8 @@ class SeedSweep:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every combination of the values of ``axes`` (hyperparameter name, values), each trained with several seeds.
+    """Every combination of the values of ``axes`` (name, values), each trained with several seeds. A name is that of
+    a hyperparameter or of a field of ``Training``.
 
     ``random_seeds``: every run draws a seed of its own; otherwise every configuration has seeds 1 ... ``seeds``.
     A scale with fewer runs trains a fixed random choice of the configurations.
@@ -192,7 +193,8 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """One independent draw from ``ranges`` (hyperparameter name, distribution) per run.
+    """One independent draw from ``ranges`` (name, distribution) per run. A name is that of a hyperparameter or of a
+    field of ``Training``.
 
     ``seed`` is every run's seed; ``None`` gives each run its own.
     """
