@@ -19,7 +19,7 @@ from zoobench.scoring.tasks import get
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder
 from zoobench_baselines.hyperrep import reconstruction_r2
-from zoobench_leaderboard.baselines import BY_NAME as BY_ENTRY
+from zoobench_leaderboard.entries import BY_NAME as BY_ENTRY
 
 # What all tables share but where they say otherwise: one model for all of them.
 REFERENCE = {"loss": "ecd", "architecture": "att-n+t", "seed": "0"}

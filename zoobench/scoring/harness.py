@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from .. import __version__
@@ -146,9 +147,9 @@ def _score_zoo(
         seeds=list(method.seeds) if method.seeds else None,
         runs=seeds[0].runs,
         rows=len(seeds[0].labels),
-        collapsed=_collapsed(zoo, seeds[0], homes),
+        collapsed=collapsed(zoo, seeds[0].labels, homes),
         tasks={task.name: score for task, (score, _) in zip(chosen, scored, strict=True)},
-        references=_references(zoo, protocol, [task.name for task in chosen], homes),
+        references=references_of(zoo, protocol, [task.name for task in chosen], homes),
         stamp=Stamp(
             labels_sha256=seeds[0].chosen.sha256,
             split=SPLIT,
@@ -201,18 +202,22 @@ def _why_undefined(sample: Sample) -> str:
     return "the value is not finite"
 
 
-def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
+def collapsed(zoo: Zoo, labels: pd.DataFrame, homes: Sequence[Path]) -> Collapsed:
+    """How many of the networks with these labels are no better than naming one class."""
     rate = hub.majority_rate(zoo, homes)
     if rate is None:
         reason = "the zoo's manifest does not say how many test images each class has"
         return Collapsed(share=None, majority_rate=None, reason=reason)
     # Accuracies may have been stored in single precision.
-    share = float((joined.labels["test_accuracy"] <= rate + 1e-6).mean())
+    share = float((labels["test_accuracy"] <= rate + 1e-6).mean())
     return Collapsed(share=rounded(share), majority_rate=rounded(rate))
 
 
-def _references(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
-    """The predictions that the zoo carries of its test split; the split of later papers has other rows."""
+def references_of(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
+    """Scores of the predictions that the zoo carries of its test split, of the tasks with these names.
+
+    The split of later papers has other rows, and no references.
+    """
     found = []
     for path in hub.reference_files(zoo, homes) if protocol != NFN else ():
         file = read_predictions(path)
