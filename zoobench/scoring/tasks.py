@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..distributions import Choice
 from ..errors import look_up
-from ..zoos.spec import Choice, Grid, RandomSearch, TetrisImages, ZooSpec
+from ..zoos.spec import Grid, RandomSearch, TetrisImages, ZooSpec
 from .metrics import CLASSIFICATION, REGRESSION
 
 TRANSFORMS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"identity": lambda y: y, "log10": np.log10}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..distributions import Distribution
+
 
 @dataclass(frozen=True)
 class HubImages:
@@ -171,27 +173,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of ``values``, equally likely."""
-
-    values: tuple[str | float, ...]
-
-
-@dataclass(frozen=True)
-class Uniform:
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class LogUniform:
-    """Uniform in the logarithm."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class RandomSearch:
     """One independent draw from ``ranges`` (name, distribution) per run. A name is that of a hyperparameter or of a
     field of ``Training``.
@@ -200,7 +181,7 @@ class RandomSearch:
     """
 
     fixed: Hyperparameters
-    ranges: tuple[tuple[str, Choice | Uniform | LogUniform], ...]
+    ranges: tuple[tuple[str, Distribution], ...]
     seed: int | None
     training: Training = field(default_factory=Training)
 
