@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from zoobench import cli
 from zoobench.building.build import build
@@ -25,9 +26,10 @@ from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.sources import CIFAR10, FASHION_MNIST, MNIST, SVHN, USPS
 from zoobench.zoos.spec import HubImages
 
-# Decoded images and built zoos go to a cache of this session, not to the user's.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="zoobench-tests-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# Decoded images and compiled code go to a cache of this session, which its workers share, not to the user's.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="zoobench-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # Read where huggingface_hub is imported first; it would try for 23 seconds otherwise.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -42,6 +44,7 @@ class Outcome:
 
 
 CommandLine = Callable[..., Outcome]
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +68,29 @@ def zoobench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """``once(name, make)``: a folder that ``make`` has filled, in whichever worker of this session came first.
+
+    The others wait for it; all of them only read it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / "once" / name, shared / "once" / f"{name}.done"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +143,9 @@ def tetris_images() -> Images:
 
 
 @pytest.fixture(scope="session")
-def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_home(once: Once) -> Path:
     """A data home that holds ``tetris-zoo-tiny/seed``."""
-    home = tmp_path_factory.mktemp("tiny-home")
-    build(resolve("tetris-zoo-tiny/seed"), home)
-    return home
+    return once("tiny-home", lambda home: build(resolve("tetris-zoo-tiny/seed"), home))
 
 
 @pytest.fixture
@@ -132,11 +156,9 @@ def tiny(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
 
 
 @pytest.fixture(scope="session")
-def tiny_hyp_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_hyp_home(once: Once) -> Path:
     """A data home that holds ``tetris-zoo-tiny/hyp``: two activations, every configuration with two seeds."""
-    home = tmp_path_factory.mktemp("tiny-hyp-home")
-    build(resolve("tetris-zoo-tiny/hyp"), home)
-    return home
+    return once("tiny-hyp-home", lambda home: build(resolve("tetris-zoo-tiny/hyp"), home))
 
 
 @pytest.fixture
@@ -161,11 +183,18 @@ class Quickstart:
 
 
 @pytest.fixture(scope="session")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
+def quickstart(once: Once) -> Quickstart:
     """Run ``zoobench quickstart`` once, in a process of its own: the Tetris zoo at full scale and four baselines."""
-    root = tmp_path_factory.mktemp("quickstart")
-    run = Quickstart(root / "data", root / "hf", root / "out", "")
-    command = [sys.executable, "-m", "zoobench", "quickstart", "--out", str(run.out)]
-    done = subprocess.run(command, env=run.environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Quickstart(run.data, run.hub_cache, run.out, done.stdout)
+
+    def at(root: Path) -> Quickstart:
+        printed = root / "printed.txt"
+        return Quickstart(root / "data", root / "hf", root / "out", printed.read_text() if printed.exists() else "")
+
+    def make(root: Path) -> None:
+        run = at(root)
+        command = [sys.executable, "-m", "zoobench", "quickstart", "--out", str(run.out)]
+        done = subprocess.run(command, env=run.environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (root / "printed.txt").write_text(done.stdout)
+
+    return at(once("quickstart", make))

@@ -268,12 +268,9 @@ print(json.dumps({"rows": zoo.num_rows, "shape": weights.shape, "type": str(weig
 
 
 @pytest.fixture(scope="session")
-def all_tiny(all_images, tmp_path_factory):
+def all_tiny(all_images, once):
     """Every declared zoo, built at the scale ``tiny`` from real images where there are some."""
-    home = tmp_path_factory.mktemp("all-tiny")
-    for spec in ALL:
-        build(Zoo(spec, "tiny"), home, all_images)
-    return home
+    return once("all-tiny", lambda home: [build(Zoo(spec, "tiny"), home, all_images) for spec in ALL])
 
 
 @pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.id)

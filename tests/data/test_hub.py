@@ -92,8 +92,3 @@ def test_load_zoo_says_what_it_does_not_know(tiny, arguments, message):
     with pytest.raises(ZoobenchError) as error:
         package.load_zoo(*arguments)
     assert message in str(error.value)
-
-
-def test_the_package_has_no_other_lazy_names():
-    with pytest.raises(AttributeError, match="no attribute 'load_zo'"):
-        _ = package.load_zo

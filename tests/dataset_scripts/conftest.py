@@ -22,14 +22,14 @@ class Archive:
     images: torch.Tensor
     labels: torch.Tensor
 
-    def logits(self, row):
-        """What the network of a row says, computed in TensorFlow's conventions."""
+    def logits(self, row, images=slice(None)):
+        """What the network of a row says of some of the images, computed in TensorFlow's conventions."""
         ends = np.cumsum([int(np.prod(shape)) for _, shape in keras_like.SHAPES])
         pieces = np.split(self.weights[row], ends[:-1])
         parts = [
             torch.from_numpy(piece.reshape(shape)) for piece, (_, shape) in zip(pieces, keras_like.SHAPES, strict=True)
         ]
-        return keras_like.forward(parts, self.images, self.metrics["config.activation"][row])
+        return keras_like.forward(parts, self.images[images], self.metrics["config.activation"][row])
 
 
 @pytest.fixture(scope="session")

@@ -43,13 +43,13 @@ def imported(archive, tmp_path_factory):
 
 def test_imported_networks_say_what_the_originals_say(archive, imported):
     """Kernels, biases and their order: PyTorch modules of the rows against the TensorFlow-style network."""
-    rows = rows_of(imported)
+    rows, some = rows_of(imported), slice(0, 1000)
     for number, entry in archive.metrics.iterrows():
         row = rows[f"{entry['modeldir'].rstrip('/')}/{entry['step']:03d}"]
         network = module(ZOO.spec.network, row["activation"], np.array(row["weights"])).eval()
         with torch.no_grad():
-            said = network(archive.images.permute(0, 3, 1, 2))
-        torch.testing.assert_close(said, archive.logits(number), rtol=1e-4, atol=1e-4)
+            said = network(archive.images[some].permute(0, 3, 1, 2))
+        torch.testing.assert_close(said, archive.logits(number, some), rtol=1e-4, atol=1e-4)
 
 
 def test_a_transposed_kernel_would_be_noticed(archive, imported):
