@@ -259,7 +259,7 @@ def separations(work: Work, zoo: Zoo) -> list[list[str]]:
         encoder = load_encoder(work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}")
         vectors[architecture] = np.stack(encoded(encoder, networks)["z"].to_numpy())
     folder = DOCUMENTS / "comvex" / f"{zoo.repo}-{zoo.spec.config}"
-    found = embeddings.draw(vectors, networks.labels, zoo.id, folder)
+    found = embeddings.draw_embeddings(vectors, networks.labels, zoo.id, folder)
     return [
         [
             {"weights": "raw weights"}.get(name) or ARCHITECTURES[name],

@@ -80,9 +80,9 @@ def evaluate(
     """
     scored = score(predictions, protocols, against, homes, bootstrap)
     if pictures is not None:
-        from .score_plots import draw
+        from .score_plots import draw_scores
 
-        draw(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
+        draw_scores(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
     return scored.result
 
 
