@@ -16,7 +16,7 @@ from ..data import manifest, schema
 from ..training.images import Images
 from ..training.population import Checkpoint, train
 from ..zoos.runs import Run
-from ..zoos.spec import TetrisImages, ZooSpec
+from ..zoos.spec import ZooSpec
 from ..zoos.splits import fold_of
 
 
@@ -86,8 +86,8 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
             ]
         ),
     }
-    if isinstance(spec.images, TetrisImages):
-        per_row |= {f"f1_class_{k}": outcome([c.test.f1[:, k] for c in checkpoints]) for k in range(4)}
+    for label, name in enumerate(spec.images.class_outcomes):
+        per_row[name] = outcome([c.test.f1[:, label] for c in checkpoints])
     run_of_row = np.repeat(np.arange(len(kept)), len(epochs))
     columns = {}
     for field in schema.LABELS:
