@@ -1,7 +1,7 @@
 """Build zoos one after the other and print what came out: rows, dropped runs, seconds, models per second.
 
-    python benchmarks/build_zoos.py --scale lite --images ../shared/images [ZOO ...]
-    python benchmarks/build_zoos.py --scale lite --describe
+    python -m benchmarks.build_zoos --scale lite --images ../shared/images [ZOO ...]
+    python -m benchmarks.build_zoos --scale lite --describe
 
 Without ZOO: every zoo whose images are in the folder (or are drawn). The zoos are kept in ``ZOOBENCH_DATA``. Training,
 measuring and writing are in the time; a model is one run with all its checkpoints. ``--describe`` builds nothing and

@@ -138,7 +138,7 @@ def build(
     chosen.size  # noqa: B018 - says what cannot be built before torch is imported
     with needs("torch", "build"):
         from ..building.build import build as build_zoo
-        from ..building.engines import engine as engine_named
+        from ..building.engines import engine_named
     with needs("ray", "ray"):
         train_with = engine_named(engine)
     home = out or hub.data_home()
