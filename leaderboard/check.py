@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .ranking import boards, overall
+from .ranking import Standing, boards, overall
 from .results import ScoredSubmission, read_all
 from .score import score_submission
 from .submission import read_submissions
@@ -53,7 +53,9 @@ def _values(submissions: Sequence[ScoredSubmission]) -> dict[str, Any]:
 
 def _places(submissions: Sequence[ScoredSubmission]) -> dict[str, Any]:
     listed = boards(submissions)
-    named = [(f"board of {board.zoo} ({board.protocol})", board.rows) for board in listed]
+    named: list[tuple[str, Sequence[Standing]]] = [
+        (f"board of {board.zoo} ({board.protocol})", board.rows) for board in listed
+    ]
     named += [(f"board of all zoos ({one.protocol})", one.rows) for one in overall(listed)]
     return {
         name: {row.scored.name: {ranking: str(place) for ranking, place in row.places.items()} for row in rows}

@@ -16,11 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
 from zoobench.scoring.results import Confusion, Score, Stamp, TaskResult, ZooResult
+from zoobench.strict import Strict
 from zoobench.zoos import resolve
 
 from .description import Description
@@ -41,11 +42,7 @@ _BULK = pa.schema(
 _RESAMPLES = "mean_resamples.list.element"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Points(_Strict):
+class Points(Strict):
     """Predictions of the shown networks on an axis (see ``targets``), of the first seed."""
 
     axis: Axis
@@ -64,7 +61,7 @@ class BoardResult(ZooResult):
     points: dict[str, Points] = Field(default_factory=dict)
 
 
-class ScoredSubmission(_Strict):
+class ScoredSubmission(Strict):
     """A submission with its scores.
 
     ``inputs_sha256`` is of everything that the scores depend on: with the same one, they are not computed again.
@@ -77,7 +74,7 @@ class ScoredSubmission(_Strict):
     results: list[BoardResult]
 
 
-class _StoredStamp(_Strict):
+class _StoredStamp(Strict):
     """What the stamps of all results of one scoring share; versions of all tasks and metrics that they have."""
 
     split: str
@@ -87,7 +84,7 @@ class _StoredStamp(_Strict):
     metric_versions: dict[str, int]
 
 
-class _StoredResult(_Strict):
+class _StoredResult(Strict):
     """``scores`` by task and metric, each a row of ``lines``; ``confusion`` by task."""
 
     zoo: str
@@ -97,10 +94,10 @@ class _StoredResult(_Strict):
     predictions_sha256: list[str]
     seeds: list[int] | None = None
     scores: dict[str, dict[str, list[Any]]]
-    confusion: dict[str, list[list[int]]] = {}
+    confusion: dict[str, list[list[int]]] = Field(default_factory=dict)
 
 
-class _Stored(_Strict):
+class _Stored(Strict):
     schema_version: int
     name: str
     submission: Description

@@ -16,18 +16,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from zoobench.data import hub
 from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
-from zoobench.scoring.averages import rounded
 from zoobench.scoring.harness import collapsed, references_of
 from zoobench.scoring.metrics import CLASSIFICATION, METRICS
 from zoobench.scoring.protocols import rows_of
 from zoobench.scoring.ranks import tau_ceiling
 from zoobench.scoring.results import Collapsed, Reference
+from zoobench.scoring.scores import rounded
 from zoobench.scoring.tasks import Task, classes_of, known_tasks, tasks_of
+from zoobench.strict import Strict
 from zoobench.zoos import Zoo, resolve
 
 from .lines import laid_out, row_of, score_of_row
@@ -43,11 +44,7 @@ _MARGIN = 0.08
 _SHA256_SHOWN = 12
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Axis(_Strict):
+class Axis(Strict):
     """The ends of an axis that predictions of a task are drawn on, and the targets of the shown networks on it."""
 
     low: float
@@ -60,7 +57,7 @@ class Axis(_Strict):
         return base64.b64encode(np.round(scaled).astype(np.uint8).tobytes()).decode()
 
 
-class TaskTargets(_Strict):
+class TaskTargets(Strict):
     """What results say of a task, but for predictions; ``classes`` and ``axis`` where it has any."""
 
     kind: str
@@ -71,7 +68,7 @@ class TaskTargets(_Strict):
     axis: Axis | None = None
 
 
-class Targets(_Strict):
+class Targets(Strict):
     """What is scored of a zoo under one protocol; ``references`` are scored on all of ``tasks`` that they predict."""
 
     runs: int

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from .. import zoos
 from ..data.manifest import ConfigManifest, Manifest
 from ..data.schema import COLUMN_MEANING
-from ..zoos.spec import TetrisImages
 from ..zoos.splits import SPLITS
 
 _LICENSE = "cc-by-4.0"
@@ -113,5 +112,5 @@ def render(manifest: Manifest) -> str:
         command=_command,
         protocols=_protocols,
         captions=_CAPTIONS,
-        is_tetris=isinstance(first.spec.images, TetrisImages),
+        images=first.spec.images,
     )

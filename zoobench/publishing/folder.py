@@ -60,7 +60,7 @@ def write_config(
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted((fresh / spec.config).glob("*.parquet"))
     write_references(zoo, fresh)
-    plots.draw(plots.view(zoo.id, spec.images.classes, row_files), fresh / "pictures", spec.config)
+    plots.write_pictures(plots.view(zoo.id, spec.images.classes, row_files), fresh / "pictures", spec.config)
     if add:
         add(fresh)
     entry = manifest.ConfigManifest(

@@ -20,7 +20,6 @@ from .. import zoos
 from ..data import schema
 from ..data.manifest import ConfigManifest, places, read_manifest, sha256_of
 from ..errors import ZoobenchError
-from ..zoos.spec import TetrisImages
 from ..zoos.splits import SPLITS, split_of
 
 _LOSS_TOLERANCE = 1e-4
@@ -140,7 +139,7 @@ def _networks(
     from ..training.images import load_images
 
     zoo = zoos.resolve(config.zoo)
-    if config.images is None and isinstance(zoo.spec.images, TetrisImages):
+    if config.images is None and zoo.spec.images.drawn:
         return
     # A release was measured on all test images; what this zoo's own recipe uses may be fewer.
     size = zoo.size if config.images else dataclasses.replace(zoo.size, train_images=None, test_images=None)
