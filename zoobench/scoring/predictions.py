@@ -31,7 +31,6 @@ Source = Path | str | pd.DataFrame
 
 PERTURBATION = "perturbation"
 _ID_COLUMNS = ("zoo", "example_id", "trained_on")
-_REPEATED = ["zoo", "trained_on", PERTURBATION]
 _PANDAS_INDEX = "__index_level_"
 _SHOWN = 5
 _LONGEST = 80
@@ -301,16 +300,17 @@ def sources(predictions: Source | Sequence[Source]) -> list[Source]:
 
 
 def write_predictions(frame: pd.DataFrame, out: Path) -> None:
-    """Write a predictions frame as parquet, whole or not at all."""
+    """Write a predictions frame as parquet, whole or not at all; numbers in single precision, classes as codes."""
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    single = [field.with_type(pa.float32()) if field.name in numbers else field for field in table.schema]
     pq.write_table(
-        table,
+        table.cast(pa.schema(single)),
         sink,
         compression="ZSTD",
         compression_level=9,
-        use_dictionary=_REPEATED,
+        use_dictionary=[name for name in table.schema.names if name not in ("example_id", *numbers)],
         use_byte_stream_split=numbers,
     )
     try:
