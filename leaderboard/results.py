@@ -106,13 +106,13 @@ class _Stored(Strict):
     results: list[_StoredResult]
 
 
-def path_of(board: Path, name: str) -> Path:
+def scores_path(board: Path, name: str) -> Path:
     return board / RESULTS / f"{name}.json"
 
 
 def write_scored(board: Path, scored: ScoredSubmission) -> None:
     """Write both files of a scored submission, the one that is looked for last."""
-    path = path_of(board, scored.name)
+    path = scores_path(board, scored.name)
     sink = pa.BufferOutputStream()
     pq.write_table(
         _bulk(scored),
@@ -169,7 +169,7 @@ def _finder(board: Path) -> _Find:
 
 
 def _read(board: Path, name: str, find: _Find) -> ScoredSubmission:
-    path = path_of(board, name)
+    path = scores_path(board, name)
     try:
         content = json.loads(path.read_bytes())
         if content.get("schema_version") != SCHEMA_VERSION:

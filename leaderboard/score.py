@@ -28,8 +28,8 @@ from .results import (
     Points,
     ScoredSubmission,
     labels_of_results,
-    path_of,
     read_scored,
+    scores_path,
     write_scored,
 )
 from .submission import Submission, read_submissions
@@ -161,7 +161,7 @@ def score_all(
 
 def _unchanged(board: Path, submission: Submission) -> ScoredSubmission | None:
     """The result that is there, if it is of the very same inputs."""
-    if not path_of(board, submission.name).exists():
+    if not scores_path(board, submission.name).exists():
         return None
     try:
         found = read_scored(board, submission.name)

@@ -92,7 +92,7 @@ def keep_targets(board: Path, zoo: Zoo, again: bool = False) -> None:
     """
     homes = [board / LABELS]
     sha256 = hub.load_labels(zoo, "test", homes).sha256
-    path, inputs = path_of(board, zoo, sha256), _inputs_of(zoo, homes)
+    path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, homes)
     if not again and _content(path).get("inputs_sha256") == inputs:
         return
     content = {
@@ -111,7 +111,7 @@ def read_targets(board: Path, zoo: Zoo, sha256: str) -> dict[str, Targets]:
     Raises:
         ZoobenchError: there are none, or of another schema.
     """
-    path = path_of(board, zoo, sha256)
+    path = targets_path(board, zoo, sha256)
     try:
         content = _content(path)
         if content["schema_version"] != SCHEMA_VERSION or content["labels_sha256"] != sha256:
@@ -121,13 +121,13 @@ def read_targets(board: Path, zoo: Zoo, sha256: str) -> dict[str, Targets]:
         raise ZoobenchError(f"cannot read {path}; run zoobench leaderboard score --dir {board}") from error
 
 
-def path_of(board: Path, zoo: Zoo, sha256: str) -> Path:
+def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:
     return board / LABELS / zoo.repo / "targets" / f"{zoo.spec.config}-{sha256[:_SHA256_SHOWN]}.json"
 
 
 def remove_targets(board: Path, used: Collection[tuple[str, str]]) -> None:
     """Remove the targets that are not of these zoos, in labels with these sha256."""
-    kept = {path_of(board, resolve(zoo), sha256) for zoo, sha256 in used}
+    kept = {targets_path(board, resolve(zoo), sha256) for zoo, sha256 in used}
     for path in (board / LABELS).glob("*/targets/*.json"):
         if path not in kept:
             path.unlink(missing_ok=True)

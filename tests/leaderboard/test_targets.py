@@ -13,7 +13,7 @@ from zoobench.zoos import resolve
 from zoobench_leaderboard.ranking import boards
 from zoobench_leaderboard.results import read_all
 from zoobench_leaderboard.score import score_all
-from zoobench_leaderboard.targets import keep_targets, path_of, read_targets
+from zoobench_leaderboard.targets import keep_targets, read_targets, targets_path
 
 ZOO = "tetris-zoo-tiny/seed"
 
@@ -59,7 +59,7 @@ def test_the_axis_of_a_task_has_a_margin_of_eight_percent_and_a_byte_for_each_ne
 def test_targets_are_made_anew_only_when_something_changed(board):
     zoo = resolve(ZOO)
     keep_targets(board, zoo)
-    path = path_of(board, zoo, stamp(board))
+    path = targets_path(board, zoo, stamp(board))
     before = path.read_bytes()
     os.utime(path, (0, 0))
     keep_targets(board, zoo)
