@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoobench.data import hub
-from zoobench.data.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, read_manifest, write_atomically, write_manifest
+from zoobench.data.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, read_manifest, write_manifest
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 from zoobench.zoos import Zoo
 
 from .score import LABELS

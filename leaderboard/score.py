@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
-from zoobench.data.manifest import sha256_of, write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import remove_abandoned, sha256_of, write_atomically
 from zoobench.scoring import tasks
 from zoobench.scoring.averages import Resampled
 from zoobench.scoring.harness import score
@@ -187,10 +186,7 @@ def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, a
         for path in folder.glob("*.json"):
             if path.stem not in {submission.name for submission in submissions}:
                 path.unlink()
-        for path in folder.glob(".*.tmp"):
-            process = path.name.split(".")[-2]
-            if not (process.isdigit() and _alive(int(process))):  # of a scorer that was killed
-                path.unlink(missing_ok=True)
+        remove_abandoned(folder)
     except OSError as error:
         raise ZoobenchError(f"cannot write results to {folder}: {error.strerror or error}") from error
     if refused:
@@ -206,16 +202,6 @@ def _unchanged(path: Path, board: Path, submission: Submission) -> Entry | None:
     except (OSError, ValidationError):
         return None
     return entry if entry.inputs_sha256 == inputs_of(board, submission) else None
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def read_entries(board: Path) -> list[Entry]:

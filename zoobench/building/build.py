@@ -19,6 +19,7 @@ import numpy as np
 
 from ..data import manifest, shards
 from ..errors import ZoobenchError
+from ..files import write_atomically
 from ..publishing.folder import write_config
 from ..publishing.gallery import image_gallery
 from ..training.images import Images, load_images
@@ -135,7 +136,7 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
         )
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    manifest.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())
 
 
 def _train_chunks(
@@ -171,6 +172,6 @@ def _train_chunks(
         for chunk, (table, lost) in engine(missing, images, device, workers, on_epoch):
             shards.write_table(finished[chunk.start].with_suffix(".parquet"), table)
             content = json.dumps([run.model_dump() for run in lost])
-            manifest.write_atomically(finished[chunk.start], content.encode())
+            write_atomically(finished[chunk.start], content.encode())
     lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
     return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]

@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import ZoobenchError, check_known
+from ..files import sha256_of
 from ..zoos import SCALES, Zoo, resolve
 from ..zoos.layout import Layout
 from ..zoos.splits import SPLITS
 from . import weights
 from .manifest import FILE_NAME as MANIFEST_NAME
-from .manifest import ConfigManifest, FileEntry, read_manifest, sha256_of
+from .manifest import ConfigManifest, FileEntry, read_manifest
 from .schema import LABELS
 
 DATA_VARIABLE = "ZOOBENCH_DATA"

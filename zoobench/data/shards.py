@@ -5,7 +5,6 @@ Weights are stored plain (float32 noise does not compress and plain pages decode
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..files import whole
 from ..zoos.splits import SPLITS
 from . import schema
 
@@ -46,18 +46,10 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def write_tables(path: Path, table_schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write tables one after the other to one file, in row groups of bounded size; it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            with _writer(handle, table_schema) as writer:
-                for table in tables:
-                    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
-                    writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as fresh, fresh.open("wb") as handle, _writer(handle, table_schema) as writer:
+        for table in tables:
+            row_bytes = max(1, table.nbytes // max(1, table.num_rows))
+            writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
 
 
 def write_splits(folder: Path, config: str, chunks: Sequence[Path], split_of_run: dict[str, str]) -> dict[str, int]:

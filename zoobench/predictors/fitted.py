@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..data import hub
 from ..data.hub import ZooSplit
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError
+from ..files import write_atomically
 from ..scoring.predictions import write_predictions
 from ..zoos import Zoo, resolve
 from ..zoos.layout import Layout

@@ -14,8 +14,8 @@ import pandas as pd
 
 from ..data import hub
 from ..data.hub import ZooSplit
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError
+from ..files import write_atomically
 from ..scoring import tasks
 from ..scoring.predictions import write_predictions
 from ..weightspace.perturb import PerturbedZoo, read_perturbed

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..data import manifest, shards
+from ..files import write_atomically
 from ..weightspace import plots
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
@@ -106,5 +107,5 @@ def _install(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest
         schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs=dict(sorted(configs.items()))
     )
     manifest.write_manifest(folder, whole)
-    manifest.write_atomically(folder / "README.md", card.render(whole).encode())
+    write_atomically(folder / "README.md", card.render(whole).encode())
     return folder

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.manifest import FILE_NAME as MANIFEST_NAME
-from ..data.manifest import Manifest, places, read_manifest, sha256_of
+from ..data.manifest import Manifest, places, read_manifest
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from .verify import verify
 
 if TYPE_CHECKING:

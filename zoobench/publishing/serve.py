@@ -25,8 +25,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ..data.manifest import FILE_NAME as MANIFEST_NAME
-from ..data.manifest import sha256_of
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from ..zoos import HUB_NAMESPACE
 
 _REPO = "{namespace}/{name}"

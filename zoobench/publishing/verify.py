@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 
 from .. import zoos
 from ..data import schema
-from ..data.manifest import ConfigManifest, places, read_manifest, sha256_of
+from ..data.manifest import ConfigManifest, places, read_manifest
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from ..zoos.spec import TetrisImages
 from ..zoos.splits import SPLITS, split_of
 

@@ -20,8 +20,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from ..data import hub
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError, did_you_mean
+from ..files import write_atomically
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
 from .projections import plane, scatter_by, umap_plane

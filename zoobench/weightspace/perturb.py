@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..data import hub, schema, shards, weights
 from ..data.hub import ZooSplit
-from ..data.manifest import sha256_of
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from ..zoos import Zoo, resolve
 from ..zoos.layout import layout_of
 from . import symmetry
