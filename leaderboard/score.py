@@ -79,6 +79,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
         ZoobenchError: labels that cannot be found, or are not what their manifest says.
     """
     predicted = {zoo.id: zoo for _, zoo in submission.predictions}
+    store = hub.Store([board / LABELS])
     facts = {
         "schema": SCHEMA_VERSION,
         "zoobench": __version__,
@@ -87,7 +88,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
             (path.relative_to(path.parents[1]).as_posix(), sha256_of(path)) for path, _ in submission.predictions
         ],
         "labels": {
-            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, [board / LABELS])[1].items())
+            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, store)[1].items())
             for name, zoo in predicted.items()
         },
         "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
@@ -110,7 +111,7 @@ def score_submission(board: Path, submission: Submission) -> Entry:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    scored = score(paths, PROTOCOLS, homes=[board / LABELS])
+    scored = score(paths, PROTOCOLS, store=hub.Store([board / LABELS]))
     means = {(part.zoo, part.protocol): _mean_resamples(part) for part in scored.resampled}
     results = []
     for part, joined in zip(scored.result.results, scored.joined, strict=True):

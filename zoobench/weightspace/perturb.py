@@ -147,8 +147,9 @@ def perturb(
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         on_step("loading")
-        labels = hub.load_labels(zoo, "test")
-        split = hub.load_split(zoo, "test", columns=["example_id", "activation"])
+        store = hub.Store()
+        labels = hub.load_labels(zoo, "test", store)
+        split = hub.load_split(zoo, "test", columns=["example_id", "activation"], store=store)
         if split.labels.empty:
             raise ZoobenchError(f"the test split of {zoo.id} has no rows to perturb")
         # RandomState's streams are frozen by NumPy's policy (NEP 19).
