@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from ..data import manifest, shards
+from ..data.folder import Places
 from ..errors import ZoobenchError
 from ..files import write_atomically
-from ..publishing.folder import write_config
 from ..publishing.gallery import image_gallery
+from ..publishing.writing import write_config
 from ..training.images import Images, load_images
 from ..zoos import Zoo
 from ..zoos.runs import Run, runs_of
@@ -87,17 +88,17 @@ def build(
             "images": _images_entry(zoo, images),
             "dropped": dropped,
         }
-        picture = f"{zoo.spec.config}-images.png"
+        picture = Places(zoo.spec.config).picture("images")
         folder = write_config(
             zoo,
             out,
             work,
             sorted(work.glob("chunk-*.parquet")),
             about,
-            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh / "pictures" / picture),
+            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh.locate(picture)),
         )
         shutil.rmtree(work)
-        return folder
+        return folder.path
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ZoobenchError
 from ..files import sha256_of
 from .manifest import FILE_NAME as MANIFEST
-from .manifest import ConfigManifest, FileEntry, Manifest, read_manifest
+from .manifest import ConfigManifest, FileEntry, Manifest, read_manifest, write_manifest
 
 CARD = "README.md"
 PICTURES = "pictures"
@@ -161,6 +161,12 @@ class DatasetFolder(DatasetFiles):
 
     def home(self) -> Path:
         return self.path
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Say what the folder holds from now on; its files are there already."""
+        write_manifest(self.path, manifest)
+        self.manifest = manifest
+        self._digests.clear()
 
     def has(self, path: str) -> bool:
         return self.locate(path).is_file()

@@ -119,11 +119,6 @@ class Manifest(_Strict):
     configs: dict[str, ConfigManifest]
 
 
-def places(config: str) -> tuple[str, ...]:
-    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols, references."""
-    return (config, f"labels/{config}", f"protocols/{config}", f"references/{config}")
-
-
 def read_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``.
 

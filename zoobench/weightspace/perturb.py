@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..data import hub, schema, shards, weights
+from ..data.folder import CARD
 from ..data.hub import ZooSplit
 from ..errors import ZoobenchError
 from ..files import sha256_of
@@ -165,7 +166,7 @@ def perturb(
             zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
         )
         (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
-        (work / "README.md").write_text(_card(written))
+        (work / CARD).write_text(_card(written))
         work.rename(out)
     except OSError as error:
         raise ZoobenchError(f"cannot write perturbed copies to {out}: {error.strerror or error}") from error
