@@ -1,6 +1,6 @@
 """Import a synthetic Small CNN Zoo archive of full size: seconds, rows per second, peak memory.
 
-    python benchmarks/import_release.py [--runs 30000] [--folder DIR]
+    python -m benchmarks.import_release [--runs 30000] [--folder DIR]
 
 Writes ``weights.npy`` (270,000 x 4,970 float32, 5.4 GB), ``metrics.csv.gz`` and ``layout.csv`` with rows in no order,
 imports them in a process of its own with the permutation of later papers, and checks some rows. Needs about 17 GB of

@@ -1,6 +1,6 @@
 """Memory and time of scoring a very long predictions file: ten million rows of one zoo, one task.
 
-    python benchmarks/large_predictions.py [--rows 10000000] [--runs 200000] [--resamples 1000]
+    python -m benchmarks.large_predictions [--rows 10000000] [--runs 200000] [--resamples 1000]
 
 Labels and predictions are made up; the zoo is a dataset folder like any other, and a process of its own scores it.
 """

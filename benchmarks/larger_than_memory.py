@@ -1,6 +1,6 @@
 """A zoo that is larger than memory: loaded, its statistics extracted, predictions scored, in a control group of 4 GB.
 
-    python benchmarks/larger_than_memory.py [--gigabytes 30] [--limit 4]
+    python -m benchmarks.larger_than_memory [--gigabytes 30] [--limit 4]
 
 Makes a test split of Small CNN rows in a temporary folder, as zoobench writes them. Weights are 0 but for the first of
 each row, which is the row's number, so that pages of zeros can be taken out of the files again; the decoded copy that
@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from large_predictions import describe, write_predictions
 
 from zoobench.data import hub, manifest, schema
 from zoobench.data.folder import Places
@@ -31,6 +30,8 @@ from zoobench.scoring.harness import evaluate
 from zoobench.weightspace import features
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
+
+from .large_predictions import describe, write_predictions
 
 ZOO = "small-cnn-zoo/mnist"
 _CHECKPOINTS = 10
@@ -132,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         make(Path(name), int(arguments.gigabytes * 1e9) // row_bytes)
         environment = os.environ | {"ZOOBENCH_DATA": name, "XDG_CACHE_HOME": name}
-        command = [sys.executable, __file__, "--work", name]
+        command = [sys.executable, "-m", "benchmarks.larger_than_memory", "--work", name]
         # The process puts itself into the group before anything of Python is loaded.
         shell = ["sh", "-c", f'echo $$ > "{group}/cgroup.procs"; exec "$@"', "sh", *command]
         done = subprocess.run(shell, env=environment, capture_output=True, text=True)

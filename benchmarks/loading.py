@@ -1,6 +1,6 @@
 """How fast a column of weights is read: parquet to one float32 matrix, and what people do otherwise.
 
-    python benchmarks/bench.py loading
+    python -m benchmarks.bench loading
 
 Makes a zoo's shards in a temporary folder (removed afterwards), then reads them in one process per way, best of eight:
 cold is parquet to matrix, warm a memory map of a copy that was decoded before. Bytes are those of the matrix; memory
@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measured import Figure, copy_bytes
 
 from zoobench.data import schema, shards, weights
 from zoobench.data.folder import DatasetFolder
+
+from .measured import Figure, copy_bytes
 
 _THREADS = 2
 
@@ -136,7 +137,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         make(Path(name), rows, width)
         environment = os.environ | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": str(_THREADS)}
         for way in WAYS:
-            command = [sys.executable, __file__, way, name, str(width), str(repeats)]
+            command = [sys.executable, "-m", __name__, way, name, str(width), str(repeats)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             seconds, size, peak = json.loads(done.stdout)
             rates[way], memory[way] = size / seconds, peak / size

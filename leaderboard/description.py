@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from zoobench.errors import ZoobenchError, did_you_mean
+from zoobench.strict import Strict
 
 FILE_NAME = "submission.yaml"
 ANONYMOUS = "anonymous"
@@ -23,7 +24,7 @@ _Filled = Annotated[_Line, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0)]
 
 
-class Description(BaseModel):
+class Description(Strict):
     """What ``submission.yaml`` says of a method; ``docs/submitting.md`` explains the fields.
 
     Attributes:
@@ -45,8 +46,6 @@ class Description(BaseModel):
         command: that makes the predictions.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     method: _Filled
     version: _Filled = "1"
     authors: Annotated[list[_Filled], Field(min_length=1)] | Literal["anonymous"]
@@ -56,7 +55,7 @@ class Description(BaseModel):
     parameters: _Count | dict[_Filled, _Count] | None = None
     training_data: Literal["same-zoo", "other-zoos", "external"]
     validation_labels: Literal["none", "selection", "fitting"]
-    seeds: list[_Count] = []
+    seeds: list[_Count] = Field(default=[])
     hardware: _Line = ""
     training_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     command: _Text = ""

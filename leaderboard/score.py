@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
@@ -22,6 +22,7 @@ from zoobench.scoring.metrics import METRICS
 from zoobench.scoring.predictions import read_predictions
 from zoobench.scoring.results import SCHEMA_VERSION, ZooResult
 from zoobench.scoring.tasks import tasks_of
+from zoobench.strict import Strict
 
 from .description import Description
 from .submission import Submission, read_submissions
@@ -36,10 +37,8 @@ PROTOCOLS = ("all", "final")
 SHOWN = 150
 
 
-class Points(BaseModel):
+class Points(Strict):
     """Predictions against targets of ``SHOWN`` networks, four digits each; of the first seed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: list[float]
     predicted: list[float]
@@ -57,13 +56,11 @@ class BoardResult(ZooResult):
     points: dict[str, Points] = Field(default_factory=dict)
 
 
-class Entry(BaseModel):
+class Entry(Strict):
     """A scored submission, as stored in ``results/<name>.json``.
 
     ``inputs_sha256`` is of everything that the scores depend on: with the same one, they are not computed again.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int
     name: str

@@ -1,5 +1,8 @@
 from .data.hub import ZooSplit as ZooSplit
 from .data.hub import load_zoo as load_zoo
+from .distributions import Choice as Choice
+from .distributions import LogUniform as LogUniform
+from .distributions import Uniform as Uniform
 from .errors import ZoobenchError as ZoobenchError
 from .predictors.predictor import Examples as Examples
 from .predictors.predictor import Predictor as Predictor
@@ -8,8 +11,5 @@ from .scoring.compare import compare as compare
 from .scoring.harness import evaluate as evaluate
 from .scoring.results import Result as Result
 from .zoos.layout import Layout as Layout
-from .zoos.spec import Choice as Choice
-from .zoos.spec import LogUniform as LogUniform
-from .zoos.spec import Uniform as Uniform
 
 __version__: str

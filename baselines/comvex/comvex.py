@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 from transformers import set_seed
 
+from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
 from zoobench.zoos.layout import Layout
-from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import encoded_targets, heads_of
 from ..matrices import in_batches

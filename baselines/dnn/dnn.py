@@ -20,12 +20,12 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
-from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 from ..heads import Head, heads_of
 from ..stored import load_arrays, save_arrays, scaler_arrays, scaler_of

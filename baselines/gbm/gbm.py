@@ -15,11 +15,11 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
-from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 # Above so many features the paper samples few of them for each tree.
 _HIGH_DIMENSIONAL = ("W", "W2", "W3")

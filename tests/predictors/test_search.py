@@ -5,12 +5,13 @@ from scipy.stats import kstest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
+from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import ZoobenchError
+from zoobench.predictors.judge import judge
 from zoobench.predictors.predictor import Examples
-from zoobench.predictors.search import draw, judge, search
+from zoobench.predictors.search import parameters_of, search
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
-from zoobench.zoos.spec import Choice, LogUniform, Uniform
 
 SPACE = {"alpha": LogUniform(1e-3, 1e3), "kind": Choice(("a", "b")), "depth": Uniform(2, 4), "rate": Uniform(0.5, 0.7)}
 
@@ -55,12 +56,28 @@ def create(parameters):
 
 
 def test_draws_are_within_their_ranges_and_spread_over_them():
-    drawn = pd.DataFrame([draw(SPACE, 0, number) for number in range(2000)])
+    drawn = pd.DataFrame([parameters_of(SPACE, 0, number) for number in range(2000)])
     assert set(drawn["kind"]) == {"a", "b"}
     assert set(drawn["depth"]) == {2, 3, 4}
     assert drawn["rate"].between(0.5, 0.7).all()
     assert kstest(np.log10(drawn["alpha"]), "uniform", args=(-3, 6)).pvalue > 1e-3
-    assert draw(SPACE, 0, 7) == draw(SPACE, 0, 7) != draw(SPACE, 1, 7)
+    assert parameters_of(SPACE, 0, 7) == parameters_of(SPACE, 0, 7) != parameters_of(SPACE, 1, 7)
+
+
+def test_the_draws_of_a_seed_are_pinned_forever():
+    """Trials that somebody keeps go on only with the draws that they began with."""
+    assert parameters_of(SPACE, 0, 7) == {
+        "alpha": 70.63221977028657,
+        "kind": "b",
+        "depth": 4,
+        "rate": 0.5632752282556029,
+    }
+    assert parameters_of(SPACE, 3, 0) == {
+        "alpha": 34.63877689625221,
+        "kind": "b",
+        "depth": 3,
+        "rate": 0.6220147288517601,
+    }
 
 
 def test_a_trial_is_judged_by_the_mean_over_folds_as_scikit_learn_computes_it():
@@ -86,13 +103,13 @@ def test_each_task_gets_its_own_best_trial():
     train, validation = rows(150, 0), rows(50, 1)
     found = search(create, SPACE, train, validation, trials=12, seed=0)
     chosen = found.chosen
-    judged = [judge(create, draw(SPACE, 0, number), train, validation) for number in range(12)]
+    judged = [judge(create, parameters_of(SPACE, 0, number), train, validation) for number in range(12)]
     for task in train.targets:
         assert chosen[task].trial == int(np.argmax([scores[task] for scores in judged]))
         assert chosen[task].score == pytest.approx(max(scores[task] for scores in judged))
-        assert chosen[task].parameters == draw(SPACE, 0, chosen[task].trial)
+        assert chosen[task].parameters == parameters_of(SPACE, 0, chosen[task].trial)
     assert [(trial.parameters, trial.scores) for trial in found.trials] == [
-        (draw(SPACE, 0, number), scores) for number, scores in enumerate(judged)
+        (parameters_of(SPACE, 0, number), scores) for number, scores in enumerate(judged)
     ]
     assert chosen["epoch"].trial != chosen["activation"].trial
 

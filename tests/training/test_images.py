@@ -26,7 +26,7 @@ def test_the_tetris_images_are_fixed_forever(tetris_images):
 
 
 def test_tetris_means_show_the_four_shapes():
-    levels, labels = draw_tetris(resolve("tetris-zoo").spec.images, 4000, "train")
+    levels, labels = draw_tetris(dataclasses.replace(resolve("tetris-zoo").spec.images, train_per_class=4000), "train")
     pictures = {
         0: ["....", ".##.", ".##.", "...."],
         1: ["....", "###.", ".#..", "...."],

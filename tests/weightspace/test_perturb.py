@@ -236,7 +236,7 @@ def test_a_folder_without_copies_is_named(tmp_path):
     [
         (lambda manifest: manifest.pop("zoo"), "zoo: Field required"),
         (lambda manifest: manifest.update(more=1), "more: Extra inputs are not permitted"),
-        (lambda manifest: manifest["perturbations"]["scale-2"].pop("rows"), "perturbations: scale-2: rows: Field req"),
+        (lambda manifest: manifest["perturbations"]["scale-2"].pop("rows"), "perturbations.scale-2.rows: Field req"),
     ],
 )
 def test_a_manifest_with_other_fields_is_refused(folder, change, message):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import ZoobenchError
 from zoobench.zoos import ALL, Zoo, resolve
 from zoobench.zoos.runs import config_id, runs_of
-from zoobench.zoos.spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Training, Uniform
+from zoobench.zoos.spec import Grid, Hyperparameters, RandomSearch, Training
 
 # The first and the last run's. Labels, and what is predicted from them, hang on these: they never change.
 PINNED_CONFIGURATIONS = {

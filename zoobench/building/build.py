@@ -27,7 +27,8 @@ from ..training.images import Images, load_images
 from ..zoos import Zoo
 from ..zoos.runs import Run, runs_of
 from .chunks import Chunk
-from .engines import Engine, local
+from .engine import Engine
+from .engines import local
 
 
 @dataclasses.dataclass(frozen=True)

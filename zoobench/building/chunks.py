@@ -16,7 +16,7 @@ from ..data import manifest, schema
 from ..training.images import Images
 from ..training.population import Checkpoint, train
 from ..zoos.runs import Run
-from ..zoos.spec import TetrisImages, ZooSpec
+from ..zoos.spec import ZooSpec
 from ..zoos.splits import fold_of
 
 
@@ -30,16 +30,17 @@ class Chunk:
     checkpoints: tuple[int, ...]
 
 
-Rows = tuple[pa.Table, list[manifest.DroppedRun]]
+# Its rows, and the runs that diverged.
+TrainedChunk = tuple[pa.Table, list[manifest.DroppedRun]]
 
 
-def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[int], None]) -> Rows:
-    """Train a chunk: its rows, and the runs that diverged."""
+def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[int], None]) -> TrainedChunk:
+    """Train a chunk."""
     checkpoints = list(train(chunk.spec.network, chunk.runs, images, chunk.checkpoints, device, on_epoch))
     return chunk_table(chunk.spec, chunk.runs, checkpoints)
 
 
-def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> Rows:
+def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> TrainedChunk:
     """Rows of one chunk, run by run and epoch by epoch, without the runs that diverged.
 
     A run whose weights or losses are not finite at some checkpoint is dropped whole.
@@ -85,8 +86,8 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
             ]
         ),
     }
-    if isinstance(spec.images, TetrisImages):
-        per_row |= {f"f1_class_{k}": outcome([c.test.f1[:, k] for c in checkpoints]) for k in range(4)}
+    for label, name in enumerate(spec.images.class_outcomes):
+        per_row[name] = outcome([c.test.f1[:, label] for c in checkpoints])
     run_of_row = np.repeat(np.arange(len(kept)), len(epochs))
     columns = {}
     for field in schema.LABELS:

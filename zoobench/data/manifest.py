@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ..errors import ZoobenchError
 from ..files import sha256_of, write_atomically
+from ..strict import Strict, read_versioned
 from ..zoos.layout import Layout
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """A file of the folder: path relative to it, size in bytes."""
 
     path: str
@@ -35,18 +29,18 @@ class FileEntry(_Strict):
     size: int
 
 
-class DroppedRun(_Strict):
+class DroppedRun(Strict):
     run_id: str
     epoch: int
     reason: str
 
 
-class SplitCount(_Strict):
+class SplitCount(Strict):
     runs: int
     rows: int
 
 
-class ImagesEntry(_Strict):
+class ImagesEntry(Strict):
     """The images that the networks were trained on: how many, and their width in pixels.
 
     ``sha256`` covers pixels and labels in canonical order; ``test_class_counts`` are the test images of each class.
@@ -61,7 +55,7 @@ class ImagesEntry(_Strict):
     test_class_counts: list[int] | None = None
 
 
-class ReleaseEntry(_Strict):
+class ReleaseEntry(Strict):
     """The original files that an imported config was read from.
 
     ``rows``: how many checkpoints they hold. ``notes``: what the files do not say, and what was made of it.
@@ -73,7 +67,7 @@ class ReleaseEntry(_Strict):
     notes: list[str]
 
 
-class ConfigManifest(_Strict):
+class ConfigManifest(Strict):
     """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence)."""
 
     zoo: str
@@ -112,7 +106,7 @@ class ConfigManifest(_Strict):
         raise ZoobenchError(f"the manifest of {self.zoo} lists no file {path!r}")
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     schema_version: int
     repo: str
     scale: str
@@ -126,21 +120,9 @@ def read_manifest(folder: Path) -> Manifest:
         ZoobenchError: missing, not JSON, of another schema version, or with unexpected fields.
     """
     path = folder / FILE_NAME
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ZoobenchError(f"no {FILE_NAME} in {folder}; a dataset folder made by `zoobench build` has one") from None
-    except (OSError, ValueError) as error:
-        raise ZoobenchError(f"cannot read {path}: {error}") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ZoobenchError(f"{path} has schema version {version!r}; this zoobench reads version {SCHEMA_VERSION}")
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ZoobenchError(f"{path}: {where}: {first['msg']}") from error
+    if not path.exists():
+        raise ZoobenchError(f"no {FILE_NAME} in {folder}; a dataset folder made by `zoobench build` has one")
+    return read_versioned(Manifest, path, SCHEMA_VERSION, str(path), f"; this zoobench reads version {SCHEMA_VERSION}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -16,10 +16,10 @@ import pandas as pd
 from datasets import Features, Value
 
 from ..scoring import metrics
-from ..scoring.averages import score_of
 from ..scoring.bootstrap import Bootstrap, Sample
 from ..scoring.metrics import CLASSIFICATION, REGRESSION, Metric
 from ..scoring.results import Score
+from ..scoring.scores import score_of, why_undefined
 
 
 def _both(dtype: str) -> Features:
@@ -177,11 +177,5 @@ def _run_numbers(runs: Iterable[Any], rows: int) -> np.ndarray:
 def _score(metric: Metric, sample: Sample, bootstrap: Bootstrap | None) -> Score:
     """As the harness scores, rounding included; without a bootstrap there is no interval."""
     counts = bootstrap.all_and_counts(sample.runs) if bootstrap else np.ones((1, sample.runs))
-    return score_of(metric.compute(sample, counts), bootstrap or Bootstrap(), _why_undefined(sample))
-
-
-def _why_undefined(sample: Sample) -> str:
-    for name, values in (("references", sample.target), ("predictions", sample.prediction)):
-        if (values == values[0]).all():
-            return f"the {name} are constant"
-    return "the value is not finite"
+    why = why_undefined(sample, "the references are constant")
+    return score_of(metric.compute(sample, counts), bootstrap or Bootstrap(), why)

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
 from ..files import write_atomically
 from ..scoring.predictions import write_predictions
+from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
 from ..zoos.layout import Layout
 from . import predictor
@@ -131,18 +132,14 @@ def check_alike(zoo: Zoo, layout: Layout, networks: ZooSplit, from_hyperparamete
         )
 
 
-class _PartRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _PartRecord(Strict):
     folder: str
     tasks: tuple[str, ...]
     parameters: dict[str, Any]
 
 
-class _Record(BaseModel):
+class _Record(Strict):
     """``predictor.json``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     baseline: str
     parameters: dict[str, str]
@@ -216,7 +213,7 @@ def load(folder: Path) -> Fitted:
     except OSError as error:
         raise ZoobenchError(f"no predictor in {folder}: zoobench run NAME --save {folder} saves one") from error
     except ValidationError as error:
-        raise ZoobenchError(f"{folder / FILE_NAME} is not a predictor's record: {error.errors()[0]['msg']}") from error
+        raise ZoobenchError(f"{folder / FILE_NAME} is not a predictor's record: {first_problem(error)}") from error
     parts = []
     for part in record.parts:
         made = predictor.create(record.baseline, record.parameters, part.parameters)

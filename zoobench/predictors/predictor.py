@@ -109,7 +109,7 @@ def space(name: str, parameters: Mapping[str, str], layout: Layout) -> Mapping[s
     """The ranges from which a predictor's parameters may be searched; empty if it declares none.
 
     A predictor declares them by a method ``space(layout)``: name of a parameter -> ``Choice``, ``Uniform`` or
-    ``LogUniform`` of ``zoobench.zoos.spec``.
+    ``LogUniform`` of ``zoobench.distributions``.
     """
     declared = getattr(create(name, parameters), "space", None)
     return declared(layout) if declared else {}

@@ -10,8 +10,8 @@ import numpy as np
 import ray
 
 from ..ray_tasks import RETRIES, explained, finished, session
+from .judge import Create, Parameters, judge
 from .predictor import Examples
-from .search import Create, Parameters, judge
 
 
 @ray.remote(max_retries=RETRIES)

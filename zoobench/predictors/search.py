@@ -15,17 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from ..distributions import Choice, Distribution, LogUniform, Uniform, drawn_value
 from ..errors import ZoobenchError, check_known
-from ..scoring import metrics
-from ..scoring.bootstrap import Sample
-from ..zoos.spec import Choice, LogUniform, Uniform
-from .predictor import Examples, Predictor
-
-Distribution = Choice | Uniform | LogUniform
-Parameters = Mapping[str, Any]
-Create = Callable[[Parameters], Predictor]
+from .judge import Create, Parameters, judge
+from .predictor import Examples
 
 
 @dataclass(frozen=True)
@@ -53,21 +47,10 @@ class Found:
     trials: tuple[Trial, ...]
 
 
-def draw(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Any]:
-    """The parameters of one trial. Bounds of a range that are whole numbers give whole numbers, both included."""
+def parameters_of(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Any]:
+    """The parameters of one trial."""
     rng = np.random.RandomState([seed, number])
-    drawn: dict[str, Any] = {}
-    for name, values in space.items():
-        match values:
-            case Choice():
-                drawn[name] = values.values[rng.randint(len(values.values))]
-            case Uniform(low=int(), high=int()):
-                drawn[name] = int(rng.randint(int(values.low), int(values.high) + 1))
-            case Uniform():
-                drawn[name] = float(rng.uniform(values.low, values.high))
-            case LogUniform():
-                drawn[name] = float(math.exp(rng.uniform(math.log(values.low), math.log(values.high))))
-    return drawn
+    return {name: drawn_value(distribution, rng) for name, distribution in space.items()}
 
 
 def search(
@@ -128,7 +111,7 @@ def search(
         if trial.state == optuna.trial.TrialState.COMPLETE
     }
     on_trial(len(done))
-    missing = {number: draw(space, seed, number) for number in range(trials) if number not in done}
+    missing = {number: parameters_of(space, seed, number) for number in range(trials) if number not in done}
     for number, scores in ENGINES[engine](create, missing, train, validation, workers) if missing else ():
         done[number] = scores
         mean = float(np.mean(list(done[number].values())))
@@ -136,7 +119,7 @@ def search(
             optuna.trial.create_trial(
                 value=mean if math.isfinite(mean) else -1e9,
                 params=missing[number],
-                distributions={name: _distribution(values) for name, values in space.items()},
+                distributions={name: _for_optuna(distribution) for name, distribution in space.items()},
                 user_attrs={"number": number, "scores": json.dumps(done[number])},
             )
         )
@@ -147,21 +130,23 @@ def search(
         if not scored:
             raise ZoobenchError(f"no trial gave a defined score for {task}; is its target constant in a fold?")
         score, number = max(scored, key=lambda pair: (pair[0], -pair[1]))
-        chosen[task] = Chosen(number, draw(space, seed, number), score)
-    return Found(chosen, tuple(Trial(draw(space, seed, number), done[number]) for number in range(trials)))
+        chosen[task] = Chosen(number, parameters_of(space, seed, number), score)
+    return Found(chosen, tuple(Trial(parameters_of(space, seed, number), done[number]) for number in range(trials)))
 
 
-def _distribution(values: Distribution) -> Any:
+def _for_optuna(distribution: Distribution) -> Any:
     """As Optuna calls it, for its own tools."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    match values:
-        case Choice():
-            return CategoricalDistribution(values.values)
-        case Uniform(low=int(), high=int()):
-            return IntDistribution(int(values.low), int(values.high))
-        case _:
-            return FloatDistribution(values.low, values.high, log=isinstance(values, LogUniform))
+    match distribution:
+        case Choice(values):
+            return CategoricalDistribution(values)
+        case Uniform(int(low), int(high)):
+            return IntDistribution(low, high)
+        case Uniform(low, high):
+            return FloatDistribution(low, high)
+        case LogUniform(low, high):
+            return FloatDistribution(low, high, log=True)
 
 
 def _local(
@@ -183,27 +168,3 @@ def _ray(
 
 
 ENGINES: Mapping[str, Callable[..., Iterator[tuple[int, dict[str, float]]]]] = {"local": _local, "ray": _ray}
-
-
-def judge(create: Create, parameters: Parameters, train: Examples, validation: Examples) -> dict[str, float]:
-    """The mean score over folds of a predictor with some parameters, by task."""
-    if train.folds is None:
-        predicted = create(parameters).fit(train, validation).predict(validation.only(()))
-        return _scores(validation.targets, predicted)
-    by_fold = []
-    for fold in np.unique(train.folds):
-        held, rest = train.take(train.folds == fold), train.take(train.folds != fold)
-        predicted = create(parameters).fit(rest, validation).predict(held.only(()))
-        by_fold.append(_scores(held.targets, predicted))
-    return {task: float(np.mean([scores[task] for scores in by_fold])) for task in train.targets.columns}
-
-
-def _scores(targets: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, float]:
-    return {task: _score(targets[task].to_numpy(), predicted[task].to_numpy()) for task in targets.columns}
-
-
-def _score(target: np.ndarray, predicted: np.ndarray) -> float:
-    if target.dtype == object:
-        return float(np.mean(target == predicted))
-    run = np.arange(len(target))
-    return float(metrics.r2(Sample(target, predicted.astype(np.float64), run), np.ones((1, len(target))))[0])

@@ -12,7 +12,6 @@ from .. import zoos
 from ..data.folder import Places, below
 from ..data.manifest import ConfigManifest, Manifest
 from ..data.schema import COLUMN_MEANING
-from ..zoos.spec import TetrisImages
 from ..zoos.splits import SPLITS
 
 _LICENSE = "cc-by-4.0"
@@ -115,5 +114,5 @@ def render(manifest: Manifest) -> str:
         protocols=_protocols,
         places=Places,
         captions=_CAPTIONS,
-        is_tetris=isinstance(first.spec.images, TetrisImages),
+        images=first.spec.images,
     )

@@ -21,7 +21,6 @@ from ..data import schema
 from ..data.folder import DatasetFolder, Places
 from ..data.manifest import ConfigManifest
 from ..files import sha256_of
-from ..zoos.spec import TetrisImages
 from ..zoos.splits import SPLITS, split_of
 
 _LOSS_TOLERANCE = 1e-4
@@ -138,7 +137,7 @@ def _networks(
     from ..training.images import load_images
 
     zoo = zoos.resolve(config.zoo)
-    if config.images is None and isinstance(zoo.spec.images, TetrisImages):
+    if config.images is None and zoo.spec.images.drawn:
         return
     # A release was measured on all test images; what this zoo's own recipe uses may be fewer.
     size = zoo.size if config.images else dataclasses.replace(zoo.size, train_images=None, test_images=None)

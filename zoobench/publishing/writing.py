@@ -61,7 +61,7 @@ def write_config(
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted(fresh.locate(Places(spec.config).rows).glob("*.parquet"))
     write_references(zoo, fresh)
-    plots.draw(plots.view(zoo.id, spec.images.classes, row_files), fresh.locate(PICTURES), spec.config)
+    plots.write_pictures(plots.view(zoo.id, spec.images.classes, row_files), fresh.locate(PICTURES), spec.config)
     if add:
         add(fresh)
     entry = manifest.ConfigManifest(

@@ -10,7 +10,8 @@ import numpy as np
 
 from . import metrics
 from .bootstrap import Bootstrap
-from .results import Average, Score
+from .results import Average
+from .scores import score_of
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,3 @@ def _average(
     return Average(
         protocol=protocol, family=family, metric=metric, zoos=[zoo.zoo for zoo in zoos], tasks=count, score=score
     )
-
-
-def score_of(values: np.ndarray, bootstrap: Bootstrap, why_undefined: str) -> Score:
-    """A value and its interval from a statistic on the runs and on their resamples (1 + resamples,)."""
-    value = rounded(float(values[0]))
-    if value is None:
-        return Score(value=None, reason=why_undefined)
-    low, high = bootstrap.interval(values[1:])
-    return Score(value=value, low=rounded(low), high=rounded(high))
-
-
-def rounded(value: float) -> float | None:
-    """Ten significant digits: the rest depends on the machine's order of summation and would make results differ."""
-    return float(f"{value:.10g}") if math.isfinite(value) else None

@@ -20,7 +20,7 @@ from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import Zoo
 from . import invariance, metrics, tasks
-from .averages import Resampled, averages, rounded, score_of
+from .averages import Resampled, averages
 from .bootstrap import Bootstrap, Sample
 from .classification import confusion as count_confusion
 from .joining import Joined, join
@@ -29,6 +29,7 @@ from .predictions import Source, read_predictions, sources
 from .protocols import BY_NAME as PROTOCOLS
 from .ranks import tau_ceiling
 from .results import SCHEMA_VERSION, Collapsed, Confusion, Reference, Result, Score, Stamp, TaskResult, ZooResult
+from .scores import rounded, score_of, why_undefined
 
 SPLIT = "test"
 
@@ -80,9 +81,9 @@ def evaluate(
     """
     scored = score(predictions, protocols, against, Store(homes), bootstrap)
     if pictures is not None:
-        from .score_plots import draw
+        from .score_plots import draw_scores
 
-        draw(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
+        draw_scores(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
     return scored.result
 
 
@@ -173,7 +174,7 @@ def _score_task(
     for metric in metrics.metrics_of(task.kind):
         by_seed = np.stack([metric.compute(sample, counts) for sample in samples])
         values[metric.name] = bootstrap.over_seeds(by_seed)
-        why = next((_why_undefined(s) for s, v in zip(samples, by_seed[:, 0], strict=True) if not np.isfinite(v)), "")
+        why = next((why_undefined(s) for s, v in zip(samples, by_seed[:, 0], strict=True) if not np.isfinite(v)), "")
         score = score_of(values[metric.name], bootstrap, why)
         if len(seeds) > 1:
             spread = rounded(float(np.std(by_seed[:, 0], ddof=1)))
@@ -192,14 +193,6 @@ def _score_task(
         confusion=confusion,
     )
     return result, values
-
-
-def _why_undefined(sample: Sample) -> str:
-    if len(np.unique(sample.target)) == 1:
-        return "the target is constant on the test split"
-    if len(np.unique(sample.prediction)) == 1:
-        return "the predictions are constant"
-    return "the value is not finite"
 
 
 def _collapsed(zoo: Zoo, joined: Joined, store: Store) -> Collapsed:
@@ -226,7 +219,7 @@ def _references(zoo: Zoo, protocol: str, names: Sequence[str], store: Store) -> 
 def _points(task: tasks.Task, sample: Sample) -> dict[str, Score]:
     once = np.ones((1, sample.runs))
     return {
-        metric.name: Score(value=value, reason=None if value is not None else _why_undefined(sample))
+        metric.name: Score(value=value, reason=None if value is not None else why_undefined(sample))
         for metric in metrics.metrics_of(task.kind)
         for value in [rounded(float(metric.compute(sample, once)[0]))]
     }

@@ -10,13 +10,13 @@ from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..weightspace import symmetry
 from . import metrics, tasks
-from .averages import score_of
 from .bootstrap import Bootstrap, Sample
 from .joining import Joined, positions, values_of
 from .methods import Method
 from .metrics import REGRESSION
 from .predictions import Group, Predictions
 from .results import Change, Score
+from .scores import score_of
 
 
 def check(perturbed: Predictions, methods: Sequence[Method]) -> None:

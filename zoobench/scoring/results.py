@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
-from ..errors import ZoobenchError
+from ..strict import Strict, read_versioned
 
 SCHEMA_VERSION = 3
 
@@ -20,11 +19,7 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Score(_Strict):
+class Score(Strict):
     """A value with its interval; ``None`` where undefined, and then ``reason`` says why.
 
     Of several seeds, ``value`` is the mean of ``by_seed``, ``spread`` their standard deviation (n - 1), and the
@@ -47,14 +42,14 @@ class Score(_Strict):
         return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
-class Confusion(_Strict):
+class Confusion(Strict):
     """``counts[i][j]``: rows of class ``classes[i]`` that are predicted to be ``classes[j]``, over all seeds."""
 
     classes: list[str]
     counts: list[list[int]]
 
 
-class TaskResult(_Strict):
+class TaskResult(Strict):
     """Scores of one task by metric name.
 
     ``kind`` is regression or classification, ``unit`` the unit of MAE. ``tau_ceiling`` is the highest tau-b that
@@ -69,7 +64,7 @@ class TaskResult(_Strict):
     confusion: Confusion | None = None
 
 
-class Collapsed(_Strict):
+class Collapsed(Strict):
     """The share of the scored networks that are no better than naming the most frequent class of the test images.
 
     ``majority_rate`` is that class's share of the images; ``reason`` says why it is unknown.
@@ -80,7 +75,7 @@ class Collapsed(_Strict):
     reason: str | None = None
 
 
-class Reference(_Strict):
+class Reference(Strict):
     """Predictions that are published with the zoo (see ``references``), scored alike: task name -> metric -> score."""
 
     name: str
@@ -88,7 +83,7 @@ class Reference(_Strict):
     tasks: dict[str, dict[str, Score]]
 
 
-class Change(_Strict):
+class Change(Strict):
     """How predictions of perturbed networks differ from those of the networks themselves.
 
     ``changes``: task name -> mean absolute difference, or share of networks whose predicted class differs.
@@ -103,7 +98,7 @@ class Change(_Strict):
     changes: dict[str, Score]
 
 
-class Stamp(_Strict):
+class Stamp(Strict):
     """What a score depends on. Results whose ``comparable`` parts differ are never ranked together."""
 
     labels_sha256: str
@@ -122,7 +117,7 @@ class Stamp(_Strict):
         return (self.labels_sha256, self.split, self.protocol, versions, metrics)
 
 
-class ZooResult(_Strict):
+class ZooResult(Strict):
     """Scores on one zoo of predictions by a method trained on ``trained_on``; ``seeds`` of several files of it."""
 
     zoo: str
@@ -133,11 +128,11 @@ class ZooResult(_Strict):
     collapsed: Collapsed
     tasks: dict[str, TaskResult]
     references: list[Reference]
-    perturbed: list[Change] = []
+    perturbed: list[Change] = Field(default=[])
     stamp: Stamp
 
 
-class Average(_Strict):
+class Average(Strict):
     """Mean of a metric over the tasks of each zoo, over the zoos of a family (``None``: then over families).
 
     In distribution only. ``tasks`` counts the tasks, of all ``zoos`` together.
@@ -163,7 +158,7 @@ class Matrix:
     scores: tuple[tuple[Score | None, ...], ...]
 
 
-class Result(_Strict):
+class Result(Strict):
     """What ``evaluate`` returns: ``print(result)`` lists the scores, a notebook shows them as a table."""
 
     schema_version: int
@@ -235,18 +230,7 @@ def read_result(path: Path) -> Result:
     Raises:
         ZoobenchError: unreadable, or of another schema version: what is kept are predictions, to be scored again.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ZoobenchError(f"cannot read result {path}: {error}") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ZoobenchError(
-            f"result {path} has schema version {version!r}, this zoobench reads {SCHEMA_VERSION}; "
-            "score its predictions again: zoobench evaluate --predictions ... --json ..."
-        )
-    try:
-        return Result.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ZoobenchError(f"result {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    way_out = "score its predictions again: zoobench evaluate --predictions ... --json ..."
+    return read_versioned(
+        Result, path, SCHEMA_VERSION, f"result {path}", f", this zoobench reads {SCHEMA_VERSION}; {way_out}"
+    )

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..distributions import Choice
 from ..errors import look_up
-from ..zoos.spec import Choice, Grid, RandomSearch, TetrisImages, ZooSpec
+from ..zoos.spec import Grid, RandomSearch, SeedSweep, ZooSpec
 from .metrics import CLASSIFICATION, REGRESSION
 
 TRANSFORMS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"identity": lambda y: y, "log10": np.log10}
@@ -56,7 +57,7 @@ class Task:
             # What may be 0 has no logarithm.
             return self.column in spec.varies and not (self.transform == "log10" and 0 in _declared(spec, self.column))
         if self.role == "class outcome":
-            return isinstance(spec.images, TetrisImages)
+            return self.column in spec.images.class_outcomes
         return True
 
 
@@ -120,6 +121,8 @@ def _declared(spec: ZooSpec, column: str) -> set[Any]:
     found: set[Any] = set()
     for _, scale in spec.scales:
         match scale.recipe:
+            case SeedSweep():
+                pass
             case Grid(axes=axes):
                 found |= {value for name, values in axes if name == column for value in values}
             case RandomSearch(ranges=ranges):

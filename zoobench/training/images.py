@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..zoos.spec import HubImages, Preprocessing, Scale, TetrisImages, ZooSpec
 
 IMAGES_VARIABLE = "ZOOBENCH_IMAGES"
 _CACHE_VERSION = 1
+_PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Images:
     origin: str
 
 
-def draw_tetris(source: TetrisImages, count_per_class: int, part: str) -> tuple[np.ndarray, np.ndarray]:
+def draw_tetris(source: TetrisImages, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw one part ("train" or "test") of the Tetris images.
 
     Returns:
-        grey levels (classes * count_per_class, 4, 4) float32 in [0, 1], multiples of 1/255, and labels int64.
+        grey levels (classes * images per class, 4, 4) float32 in [0, 1], multiples of 1/255, and labels int64.
     """
     # RandomState's streams are frozen by NumPy's policy (NEP 19); Generator's are not.
-    rng = np.random.RandomState([source.seed, ("train", "test").index(part)])
+    rng = np.random.RandomState([source.seed, _PARTS.index(part)])
+    count_per_class = {"train": source.train_per_class, "test": source.test_per_class}[part]
     levels, labels = [], []
     for label, (_, cells) in enumerate(source.shapes):
         image = np.full((4, 4), source.background)
@@ -55,6 +58,10 @@ def draw_tetris(source: TetrisImages, count_per_class: int, part: str) -> tuple[
         levels.append(np.round(noisy.clip(0, 1) * 255) / 255)
         labels.append(np.full(count_per_class, label))
     return np.concatenate(levels).astype(np.float32), np.concatenate(labels).astype(np.int64)
+
+
+# Who draws the images of a declaration: grey levels in [0, 1] and labels of one part.
+DRAWERS: Mapping[type, Callable[[Any, str], tuple[np.ndarray, np.ndarray]]] = {TetrisImages: draw_tetris}
 
 
 def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -132,16 +139,13 @@ def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | Non
         ZoobenchError: the images are neither in the folder nor on the Hub, or there are too few.
     """
     source = spec.images
-    if isinstance(source, TetrisImages):
-        parts = [
-            draw_tetris(source, per_class, part)
-            for part, per_class in (("train", source.train_per_class), ("test", source.test_per_class))
-        ]
-        origin = "drawn by zoobench"
-    else:
+    if isinstance(source, HubImages):
         chosen = folder or os.environ.get(IMAGES_VARIABLE)
         parts = _load_hub_images(source, size, Path(chosen) if chosen else None)
         origin = f"folder {source.folder}" if chosen else f"Hub {source.hub_id}"
+    else:
+        parts = [DRAWERS[type(source)](source, part) for part in _PARTS]
+        origin = "drawn by zoobench"
     digest = hashlib.sha256()
     for levels, labels in parts:
         digest.update(np.ascontiguousarray(levels, dtype="<f4").tobytes())

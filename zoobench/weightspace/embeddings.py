@@ -148,7 +148,7 @@ def _trust(vectors: np.ndarray, points: np.ndarray) -> float:
     return float(trustworthiness(vectors, points, n_neighbors=min(_NEIGHBOURS, (len(vectors) - 1) // 2)))
 
 
-def draw(
+def draw_embeddings(
     vectors: Mapping[str, np.ndarray],
     labels: pd.DataFrame,
     title: str,

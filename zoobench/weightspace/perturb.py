@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from ..data import hub, schema, shards, weights
 from ..data.folder import CARD
 from ..data.hub import ZooSplit
 from ..errors import ZoobenchError
 from ..files import sha256_of
+from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
 from ..zoos.layout import layout_of
 from . import symmetry
@@ -31,10 +32,8 @@ FILE_NAME = "perturbed.json"
 _BLOCK_BYTES = 64_000_000
 
 
-class CopyEntry(BaseModel):
+class CopyEntry(Strict):
     """One perturbed copy: ``path`` relative to the folder; ``preserves`` says whether the function is the same."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     preserves: bool
     rows: int
@@ -42,10 +41,8 @@ class CopyEntry(BaseModel):
     sha256: str
 
 
-class PerturbedManifest(BaseModel):
+class PerturbedManifest(Strict):
     """``perturbed.json``: which rows of which zoo; ``sample`` is ``None`` for all rows of its test split."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     zoo: str
     seed: int
@@ -107,8 +104,7 @@ def read_perturbed(folder: Path) -> PerturbedZoo:
     except OSError as error:
         raise ZoobenchError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ZoobenchError(": ".join([str(path), *map(str, first["loc"]), first["msg"]])) from error
+        raise ZoobenchError(f"{path}: {first_problem(error)}") from error
 
 
 def perturb(

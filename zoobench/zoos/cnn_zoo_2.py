@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..distributions import Choice, LogUniform, Uniform
 from .sources import CIFAR10, FASHION_MNIST, MNIST, USPS
 from .spec import (
     Activation,
-    Choice,
     Conv,
     Dropout,
     GlobalAveragePool,
     HubImages,
     Hyperparameters,
     Linear,
-    LogUniform,
     Network,
     Paper,
     Preprocessing,
     RandomSearch,
     Scale,
     Splits,
-    Uniform,
     ZooSpec,
 )
 

@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..distributions import value_at
 from ..errors import ZoobenchError
 from . import Zoo
 from .hashing import unit_interval
-from .spec import Choice, Grid, Hyperparameters, LogUniform, RandomSearch, Recipe, SeedSweep, Training, Uniform
+from .spec import Grid, Hyperparameters, RandomSearch, Recipe, SeedSweep, Training
 
 # What `config_id` hashes, by version of the scheme. A list is never edited: label hashes and submissions hang on ids.
 CONFIG_FIELDS: Mapping[int, tuple[str, ...]] = {
@@ -97,21 +98,10 @@ def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
     return result[:runs]
 
 
-def _draw(distribution: Choice | Uniform | LogUniform, position: float) -> str | float:
-    """The value at a position in [0, 1) of a distribution."""
-    match distribution:
-        case Choice(values):
-            return values[int(position * len(values))]
-        case Uniform(low, high):
-            return low + position * (high - low)
-        case LogUniform(low, high):
-            return low * (high / low) ** position
-
-
 def _random_search(recipe: RandomSearch, zoo_id: str, runs: int) -> list[Run]:
     result = []
     for number in range(1, runs + 1):
-        values = {name: _draw(d, unit_interval("draw", zoo_id, number, name)) for name, d in recipe.ranges}
+        values = {name: value_at(d, unit_interval("draw", zoo_id, number, name)) for name, d in recipe.ranges}
         seed = number if recipe.seed is None else recipe.seed
         result.append(_run(recipe, f"run-{number:05d}", seed, values))
     return result

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..distributions import Choice, LogUniform, Uniform
 from .sources import CIFAR10, FASHION_MNIST, MNIST, SVHN, UNTERTHINER_2020
 from .spec import (
     Activation,
-    Choice,
     Conv,
     Dropout,
     GlobalAveragePool,
     HubImages,
     Hyperparameters,
     Linear,
-    LogUniform,
     Network,
     Preprocessing,
     RandomSearch,
     Scale,
     Splits,
-    Uniform,
     ZooSpec,
 )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..distributions import Distribution
+
 
 @dataclass(frozen=True)
 class HubImages:
@@ -24,6 +26,18 @@ class HubImages:
     test_majority: float
     hub_config: str | None = None
     label_column: str = "label"
+
+    @property
+    def drawn(self) -> bool:
+        return False
+
+    @property
+    def class_outcomes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def description(self) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,31 @@ class TetrisImages:
     @property
     def test_majority(self) -> float:
         return 1 / self.classes
+
+    @property
+    def drawn(self) -> bool:
+        return True
+
+    @property
+    def class_outcomes(self) -> tuple[str, ...]:
+        return tuple(f"f1_class_{label}" for label in range(self.classes))
+
+    @property
+    def description(self) -> str:
+        names = ", ".join(f"{label} = {name}" for label, (name, _) in enumerate(self.shapes))
+        return (
+            f"4×4 grey images, one fixed tetromino per class ({names}; rows of the picture, class mean first).\n"
+            f"A pixel is {self.background}, plus {self.contrast} on the shape, plus grey noise "
+            f"N(0, {self.noise_std}²), clipped to [0, 1] and rounded to 8 bits.\n"
+            f"{self.train_per_class} training and {self.test_per_class} test images per class, "
+            "drawn once and shared by all runs."
+        )
+
+
+# What is asked of either: ``folder``, ``classes`` and ``test_majority``; ``drawn``, if they are made from their
+# declaration, so that no release was measured on the same ones; ``class_outcomes``, the columns of their zoos that hold
+# an outcome per class, in the order of the classes; ``description``, of how they are drawn, in Markdown.
+ImageSource = HubImages | TetrisImages
 
 
 @dataclass(frozen=True)
@@ -171,27 +210,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of ``values``, equally likely."""
-
-    values: tuple[str | float, ...]
-
-
-@dataclass(frozen=True)
-class Uniform:
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class LogUniform:
-    """Uniform in the logarithm."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class RandomSearch:
     """One independent draw from ``ranges`` (name, distribution) per run. A name is that of a hyperparameter or of a
     field of ``Training``.
@@ -200,7 +218,7 @@ class RandomSearch:
     """
 
     fixed: Hyperparameters
-    ranges: tuple[tuple[str, Choice | Uniform | LogUniform], ...]
+    ranges: tuple[tuple[str, Distribution], ...]
     seed: int | None
     training: Training = field(default_factory=Training)
 
@@ -257,7 +275,7 @@ class ZooSpec:
 
     repo: str
     config: str
-    images: HubImages | TetrisImages
+    images: ImageSource
     preprocessing: Preprocessing
     network: Network
     published_runs: int
