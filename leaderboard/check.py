@@ -11,6 +11,7 @@ from .ranking import Standing, boards, overall
 from .results import ScoredSubmission, read_all
 from .score import score_submission
 from .submission import read_submissions
+from .targets import labels_of
 
 # What was scored, and by which version: told apart by what came out of it alone. And what results do not keep.
 _NOT_COMPARED = {"inputs_sha256", "predictions_sha256", "zoobench", "by_seed"}
@@ -28,10 +29,10 @@ def check(board: Path, on_step: Callable[[str], None] = lambda name: None) -> li
     Raises:
         ZoobenchError: results that cannot be read, or a submission that is refused.
     """
-    kept, fresh = read_all(board), []
+    kept, fresh, store = read_all(board), [], labels_of(board)
     for submission in read_submissions(board):
         on_step(submission.name)
-        fresh.append(score_submission(board, submission))
+        fresh.append(score_submission(submission, store))
     return differences(kept, fresh)
 
 

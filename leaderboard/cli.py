@@ -65,9 +65,10 @@ def validate(
 
     from .score import score_submission
     from .submission import read_submission
+    from .targets import labels_of
 
     with progress.spinner(f"scoring {path.name}"):
-        scored = score_submission(directory, read_submission(path.absolute()))
+        scored = score_submission(read_submission(path.absolute()), labels_of(directory))
     if as_json:
         print_json(scored.model_dump())
         return

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 from zoobench.scoring.results import Confusion, Score, Stamp, TaskResult, ZooResult
 from zoobench.strict import Strict
 from zoobench.zoos import resolve

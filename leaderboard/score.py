@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
-from zoobench.data.manifest import sha256_of
 from zoobench.errors import ZoobenchError
+from zoobench.files import remove_abandoned, sha256_of
 from zoobench.scoring import harness, tasks
 from zoobench.scoring.averages import Resampled
 from zoobench.scoring.joining import Joined
@@ -33,13 +32,23 @@ from .results import (
     write_scored,
 )
 from .submission import Submission, read_submissions
-from .targets import LABELS, PROTOCOLS, SHOWN, axis_of, keep_targets, remove_targets, shown_rows
+from .targets import (
+    BOARD_PROTOCOLS,
+    LABELS,
+    SHOWN,
+    TARGETS,
+    axis_of,
+    keep_targets,
+    labels_of,
+    remove_targets,
+    shown_rows,
+)
 
 # Resampled means are multiples of this: six decimals, about, and a third fewer bytes than single precision has.
 _STEP = 2.0**-20
 
 
-def inputs_of(board: Path, submission: Submission) -> str:
+def inputs_of(submission: Submission, store: hub.Store) -> str:
     """sha256 of the predictions, the description, the labels and references, and the versions of what scores them.
 
     Raises:
@@ -54,19 +63,19 @@ def inputs_of(board: Path, submission: Submission) -> str:
             (path.relative_to(path.parents[1]).as_posix(), sha256_of(path)) for path, _ in submission.predictions
         ],
         "labels": {
-            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, [board / LABELS])[1].items())
+            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, store)[1].items())
             for name, zoo in predicted.items()
         },
         "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
         "metrics": {metric.name: metric.version for metric in METRICS},
-        "protocols": PROTOCOLS,
+        "protocols": BOARD_PROTOCOLS,
         "shown": SHOWN,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def score_submission(board: Path, submission: Submission) -> ScoredSubmission:
-    """Score every predictions file of one submission against the labels pinned in ``board/labels``.
+def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmission:
+    """Score every predictions file of one submission, against the labels of a leaderboard (see ``labels_of``).
 
     Raises:
         ZoobenchError: a predictions file that the harness refuses, that is about another zoo than its place says, or
@@ -77,20 +86,20 @@ def score_submission(board: Path, submission: Submission) -> ScoredSubmission:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    found = harness.score(paths, PROTOCOLS, homes=[board / LABELS])
+    found = harness.score(paths, BOARD_PROTOCOLS, store=store)
     means = {(part.zoo, part.protocol): _mean_resamples(part) for part in found.resampled}
     results = []
     for part, joined in zip(found.result.results, found.joined, strict=True):
         extra: dict[str, object] = {}
         if part.zoo == part.trained_on:
             extra["mean_resamples"] = means[part.zoo, part.stamp.protocol]
-            extra["points"] = _points(joined) if part.stamp.protocol == PROTOCOLS[0] else {}
+            extra["points"] = _points(joined) if part.stamp.protocol == BOARD_PROTOCOLS[0] else {}
         results.append(BoardResult.model_validate(part.model_dump() | extra))
     return ScoredSubmission(
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
-        inputs_sha256=inputs_of(board, submission),
+        inputs_sha256=inputs_of(submission, store),
         results=sorted(results, key=lambda result: (result.zoo, result.trained_on, result.stamp.protocol)),
     )
 
@@ -135,17 +144,18 @@ def score_all(
     submissions = read_submissions(board)
     if not submissions:
         raise ZoobenchError(f"no submissions in {board / 'submissions'}")
+    store = labels_of(board)
     scored, refused, kept = [], [], set()
     try:
         for submission in submissions:
             try:
                 for zoo in {zoo.id: zoo for _, zoo in submission.predictions if zoo.id not in kept}.values():
-                    keep_targets(board, zoo, again)
+                    keep_targets(board, zoo, store, again)
                     kept.add(zoo.id)
-                found = None if again else _unchanged(board, submission)
+                found = None if again else _unchanged(board, submission, store)
                 if found is None:
                     on_step(submission.name)
-                    write_scored(board, score_submission(board, submission))
+                    write_scored(board, score_submission(submission, store))
                     found = read_scored(board, submission.name)
                 scored.append(found)
             except ZoobenchError as error:
@@ -159,7 +169,7 @@ def score_all(
     return scored
 
 
-def _unchanged(board: Path, submission: Submission) -> ScoredSubmission | None:
+def _unchanged(board: Path, submission: Submission, store: hub.Store) -> ScoredSubmission | None:
     """The result that is there, if it is of the very same inputs."""
     if not scores_path(board, submission.name).exists():
         return None
@@ -167,7 +177,7 @@ def _unchanged(board: Path, submission: Submission) -> ScoredSubmission | None:
         found = read_scored(board, submission.name)
     except ZoobenchError:
         return None
-    return found if found.inputs_sha256 == inputs_of(board, submission) else None
+    return found if found.inputs_sha256 == inputs_of(submission, store) else None
 
 
 def _clean(board: Path, names: Collection[str]) -> None:
@@ -177,17 +187,5 @@ def _clean(board: Path, names: Collection[str]) -> None:
         if path.stem not in names:
             path.unlink(missing_ok=True)
     remove_targets(board, labels_of_results(board))
-    for path in (*folder.glob(".*.tmp"), *board.glob(f"{LABELS}/*/targets/.*.tmp")):
-        process = path.name.split(".")[-2]
-        if not (process.isdigit() and _alive(int(process))):
-            path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+    for left in (folder, *board.glob(f"{LABELS}/*/{TARGETS}")):
+        remove_abandoned(left)

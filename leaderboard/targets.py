@@ -19,8 +19,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 from zoobench.scoring.harness import collapsed, references_of
 from zoobench.scoring.metrics import CLASSIFICATION, METRICS
 from zoobench.scoring.protocols import rows_of
@@ -34,9 +34,10 @@ from zoobench.zoos import Zoo, resolve
 from .lines import laid_out, row_of, score_of_row
 
 LABELS = "labels"
+TARGETS = "targets"
 SCHEMA_VERSION = 1
 # Of each zoo.
-PROTOCOLS = ("all", "final")
+BOARD_PROTOCOLS = ("all", "final")
 # Networks of a zoo whose predictions the page shows, of the first protocol: the same ones for every submission.
 SHOWN = 150
 # Predictions are drawn over the range of the targets and this share of it on either side.
@@ -83,16 +84,20 @@ def shown_rows(rows: int) -> np.ndarray:
     return np.random.RandomState(0).permutation(rows)[:SHOWN]
 
 
-def keep_targets(board: Path, zoo: Zoo, again: bool = False) -> None:
+def labels_of(board: Path) -> hub.Store:
+    """Where a leaderboard finds labels: what is pinned in ``board/labels`` before all else."""
+    return hub.Store([board / LABELS])
+
+
+def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -> None:
     """Write the targets of a zoo beside its labels, unless those that are there are of the same inputs.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or is not what its manifest says.
         OSError: they cannot be written.
     """
-    homes = [board / LABELS]
-    sha256 = hub.load_labels(zoo, "test", homes).sha256
-    path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, homes)
+    sha256 = hub.load_labels(zoo, "test", store).sha256
+    path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, store)
     if not again and _content(path).get("inputs_sha256") == inputs:
         return
     content = {
@@ -100,7 +105,7 @@ def keep_targets(board: Path, zoo: Zoo, again: bool = False) -> None:
         "zoo": zoo.id,
         "labels_sha256": sha256,
         "inputs_sha256": inputs,
-        "protocols": {protocol: _stored(_targets(zoo, protocol, homes)) for protocol in PROTOCOLS},
+        "protocols": {protocol: _stored(_targets(zoo, protocol, store)) for protocol in BOARD_PROTOCOLS},
     }
     write_atomically(path, (laid_out(content) + "\n").encode())
 
@@ -122,13 +127,13 @@ def read_targets(board: Path, zoo: Zoo, sha256: str) -> dict[str, Targets]:
 
 
 def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:
-    return board / LABELS / zoo.repo / "targets" / f"{zoo.spec.config}-{sha256[:_SHA256_SHOWN]}.json"
+    return board / LABELS / zoo.repo / TARGETS / f"{zoo.spec.config}-{sha256[:_SHA256_SHOWN]}.json"
 
 
 def remove_targets(board: Path, used: Collection[tuple[str, str]]) -> None:
     """Remove the targets that are not of these zoos, in labels with these sha256."""
     kept = {targets_path(board, resolve(zoo), sha256) for zoo, sha256 in used}
-    for path in (board / LABELS).glob("*/targets/*.json"):
+    for path in (board / LABELS).glob(f"*/{TARGETS}/*.json"):
         if path not in kept:
             path.unlink(missing_ok=True)
 
@@ -142,29 +147,29 @@ def _content(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _inputs_of(zoo: Zoo, homes: list[Path]) -> str:
+def _inputs_of(zoo: Zoo, store: hub.Store) -> str:
     """sha256 of everything that targets depend on."""
     facts = {
         "schema": SCHEMA_VERSION,
-        "files": sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, homes)[1].items()),
-        "majority": hub.majority_rate(zoo, homes),
+        "files": sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, store)[1].items()),
+        "majority": hub.majority_rate(zoo, store),
         "tasks": {task.name: task.version for task in tasks_of(zoo.spec)},
         "metrics": {metric.name: metric.version for metric in METRICS},
-        "protocols": PROTOCOLS,
+        "protocols": BOARD_PROTOCOLS,
         "shown": SHOWN,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _targets(zoo: Zoo, protocol: str, homes: list[Path]) -> Targets:
-    labels = rows_of(protocol, zoo, homes).labels
+def _targets(zoo: Zoo, protocol: str, store: hub.Store) -> Targets:
+    labels = rows_of(protocol, zoo, store).labels
     known = known_tasks(zoo.spec, labels)
     return Targets(
         runs=labels["run_id"].nunique(),
         rows=len(labels),
-        collapsed=collapsed(zoo, labels, homes),
-        tasks={task.name: _of_task(task, zoo, labels, protocol == PROTOCOLS[0]) for task in known},
-        references=references_of(zoo, protocol, [task.name for task in known], homes),
+        collapsed=collapsed(zoo, labels, store),
+        tasks={task.name: _of_task(task, zoo, labels, protocol == BOARD_PROTOCOLS[0]) for task in known},
+        references=references_of(zoo, protocol, [task.name for task in known], store),
     )
 
 

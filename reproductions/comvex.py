@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
+from zoobench.files import write_atomically
 from zoobench.predictors.examples import examples
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.run import Selection, run

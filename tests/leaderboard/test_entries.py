@@ -15,6 +15,7 @@ from zoobench_leaderboard.entries import BY_NAME, ENTRIES, SEEDS, lay_down, lear
 from zoobench_leaderboard.pin import pin
 from zoobench_leaderboard.score import score_submission
 from zoobench_leaderboard.submission import read_submission
+from zoobench_leaderboard.targets import labels_of
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -73,7 +74,7 @@ def test_an_entry_that_transfers_predicts_every_zoo_by_every_other(tiny_home, tm
     assert pairs == {(zoo.id, origin.id) for zoo in zoos for origin in zoos}
     for zoo in zoos:
         pin(tmp_path, zoo)
-    results = score_submission(tmp_path, read_submission(tmp_path / "submissions" / "linear-stats")).results
+    results = score_submission(read_submission(tmp_path / "submissions" / "linear-stats"), labels_of(tmp_path)).results
     assert {(result.zoo, result.trained_on) for result in results} == pairs
     assert lay_down(tmp_path, entry, zoos, again=False) == []
 

@@ -13,7 +13,7 @@ from zoobench.zoos import resolve
 from zoobench_leaderboard.ranking import boards
 from zoobench_leaderboard.results import read_all
 from zoobench_leaderboard.score import score_all
-from zoobench_leaderboard.targets import keep_targets, read_targets, targets_path
+from zoobench_leaderboard.targets import keep_targets, labels_of, read_targets, targets_path
 
 ZOO = "tetris-zoo-tiny/seed"
 
@@ -29,7 +29,7 @@ def stamp(board):
 
 
 def test_targets_are_what_the_labels_say(board):
-    keep_targets(board, resolve(ZOO))
+    keep_targets(board, resolve(ZOO), labels_of(board))
     found = read_targets(board, resolve(ZOO), stamp(board))
     labels = pd.read_parquet(labels_file(board))
     final = labels.sort_values("epoch").groupby("run_id").tail(1)
@@ -44,7 +44,7 @@ def test_targets_are_what_the_labels_say(board):
 
 
 def test_the_axis_of_a_task_has_a_margin_of_eight_percent_and_a_byte_for_each_network(board):
-    keep_targets(board, resolve(ZOO))
+    keep_targets(board, resolve(ZOO), labels_of(board))
     axis = read_targets(board, resolve(ZOO), stamp(board))["all"].tasks["epoch"].axis
     labels = pd.read_parquet(labels_file(board))
     epochs = labels["epoch"].iloc[np.random.RandomState(0).permutation(len(labels))[:150]]
@@ -58,18 +58,18 @@ def test_the_axis_of_a_task_has_a_margin_of_eight_percent_and_a_byte_for_each_ne
 
 def test_targets_are_made_anew_only_when_something_changed(board):
     zoo = resolve(ZOO)
-    keep_targets(board, zoo)
+    keep_targets(board, zoo, labels_of(board))
     path = targets_path(board, zoo, stamp(board))
     before = path.read_bytes()
     os.utime(path, (0, 0))
-    keep_targets(board, zoo)
+    keep_targets(board, zoo, labels_of(board))
     assert path.stat().st_mtime == 0
-    keep_targets(board, zoo, again=True)
+    keep_targets(board, zoo, labels_of(board), again=True)
     assert path.stat().st_mtime > 0
     path.write_bytes(before[:100])
     with pytest.raises(ZoobenchError, match=f"cannot read {path}; run zoobench leaderboard score"):
         read_targets(board, zoo, stamp(board))
-    keep_targets(board, zoo)
+    keep_targets(board, zoo, labels_of(board))
     assert path.read_bytes() == before
 
 

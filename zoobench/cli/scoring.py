@@ -32,7 +32,7 @@ def evaluate(
     Files whose names differ only in the number after "seed" are scored together, as seeds of one method.
     Example: zoobench evaluate --predictions gbm-seed*.parquet --protocol final --json result.json
     """
-    from ..data.manifest import write_atomically
+    from ..files import write_atomically
     from ..scoring import harness
     from . import progress, tables
 
