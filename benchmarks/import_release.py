@@ -91,7 +91,7 @@ def check(out: Path, release: Path, metrics: pd.DataFrame) -> None:
     kernel = layout_of(zoo.spec.network).layers[1].weight
     seen = 0
     for split in ("test", "validation"):
-        part = hub.load_split(zoo, split, homes=[out])
+        part = hub.load_split(zoo, split, store=hub.Store([out]))
         rows = part.weights[:, 144].astype(np.int64)  # the first layer's bias stands after its 144 weights
         names = metrics["modeldir"].to_numpy()[rows]
         assert (part.labels["run_id"].to_numpy() == names).all()

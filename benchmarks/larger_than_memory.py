@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoobench.data import hub, manifest, schema
+from zoobench.data.folder import Places
 from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
 from zoobench.weightspace import features
@@ -46,7 +47,8 @@ def make(home: Path, rows: int) -> None:
     zoo = resolve(ZOO)
     layout = layout_of(zoo.spec.network)
     folder = home / zoo.repo
-    (folder / zoo.spec.config).mkdir(parents=True)
+    places = Places(zoo.spec.config)
+    (folder / places.rows).mkdir(parents=True)
     rng = np.random.default_rng(0)
     labels, files = [], []
     matrix = np.zeros((_SHARD_ROWS, layout.size), np.float32)
@@ -60,7 +62,7 @@ def make(home: Path, rows: int) -> None:
             "test_accuracy": pa.array(np.round(rng.uniform(size=len(number)), 4)),
         }
         table = schema.row_table(columns, matrix[: len(number)])
-        path = folder / zoo.spec.config / f"test-{start // _SHARD_ROWS:05d}-of-{-(-rows // _SHARD_ROWS):05d}.parquet"
+        path = folder / places.shard("test", start // _SHARD_ROWS, -(-rows // _SHARD_ROWS))
         # As shards.write_table does, but that what becomes holes never goes to the disk.
         plain = {"compression": "NONE", "use_dictionary": False, "write_statistics": False}
         pq.write_table(table, path, row_group_size=16_000_000 // (4 * layout.size), **plain)
@@ -69,7 +71,7 @@ def make(home: Path, rows: int) -> None:
             manifest.FileEntry(path=str(path.relative_to(folder)), sha256=f"{start:064x}", size=path.stat().st_size)
         )
         labels.append(table.select(schema.LABELS.names))
-    path = folder / "labels" / zoo.spec.config / "test.parquet"
+    path = folder / places.labels_of("test")
     path.parent.mkdir(parents=True)
     pq.write_table(pa.concat_tables(labels), path)
     describe(folder, zoo, rows, rows // _CHECKPOINTS, [*files, manifest.file_entry(folder, path)])

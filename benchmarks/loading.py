@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoobench.data import schema, shards, weights
+from zoobench.data.folder import DatasetFolder
 
 from .measured import Measurement, copy_bytes
 
@@ -44,7 +45,7 @@ def make(folder: Path, rows: int, width: int) -> None:
         chunks.append(folder / f"chunk-{number:04d}.parquet")
         shards.write_table(chunks[-1], schema.row_table(columns, whole[start:stop]))
     split_of_run = {f"run-{row:06d}": "train" for row in range(rows)}
-    shards.write_splits(folder, "zoo", chunks, split_of_run)
+    shards.write_splits(DatasetFolder(folder), "zoo", chunks, split_of_run)
     files = sorted((folder / "zoo").glob("train-*.parquet"))
     item = pa.field("item", pa.float32())
     nullable = schema.rows(width).set(

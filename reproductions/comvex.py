@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
+from zoobench.files import write_atomically
 from zoobench.predictors.examples import examples
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.run import Selection, run
@@ -262,7 +262,7 @@ def separations(work: Work, zoo: Zoo) -> list[list[str]]:
         encoder = load_encoder(work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}")
         vectors[architecture] = np.stack(encoded(encoder, networks)["z"].to_numpy())
     folder = DOCUMENTS / "comvex" / f"{zoo.repo}-{zoo.spec.config}"
-    found = embeddings.draw(vectors, networks.labels, zoo.id, folder)
+    found = embeddings.draw_embeddings(vectors, networks.labels, zoo.id, folder)
     return [
         [
             {"weights": "raw weights"}.get(name) or ARCHITECTURES[name],

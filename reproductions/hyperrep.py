@@ -282,7 +282,7 @@ def draw_maps(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
     z = vectors(load_encoder(path.with_suffix("")), networks.layout, networks.weights)
     by = ["init"] if networks.labels["init"].nunique() > 1 else []
     folder = DOCUMENTS / "hyperrep" / f"{zoo.repo}-{zoo.spec.config}"
-    embeddings.draw({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder, by, kinds)
+    embeddings.draw_embeddings({"weights": networks.weights, "z": z}, networks.labels, zoo.id, folder, by, kinds)
 
 
 def main() -> None:

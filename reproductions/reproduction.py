@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
+from zoobench.files import write_atomically
 from zoobench.publishing.documents import hardware
 from zoobench.scoring.compare import Comparison, compare
 from zoobench.scoring.harness import evaluate
