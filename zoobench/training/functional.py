@@ -123,7 +123,7 @@ def _pieces(
             masks = {}
             if dropout is not None:
                 masks = {
-                    f"{key}.mask": dropout.mask(number, tuple(shapes[number]), part)
+                    f"{key}.mask": dropout.mask(number, shapes[number], part)
                     for number, (key, child) in enumerate(model.named_children())
                     if isinstance(child, _Masked)
                 }
@@ -141,17 +141,26 @@ def _model(network: Network, activation: str, masked: bool) -> nn.Sequential:
     return model
 
 
-def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[torch.Size]:
-    """Of what each layer gives for images of a shape (batch, channels, height, width)."""
-    hidden = torch.empty(*shape, device="meta")
-    found = []
+def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """Of images of a shape (batch, channels, height, width), and of what each layer makes of them.
+
+    Raises:
+        ZoobenchError: images that the network does not take, or what it makes of them is no logits of each.
+    """
+    batch, *each = shape
+    hidden = torch.empty(batch + 1, *each, device="meta")  # never 1, which a layer may take for something else
+    found = [tuple(shape)]
     for part in model:
         try:
             hidden = part(hidden)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError, ValueError) as error:  # what torch raises for shapes, layer by layer
             reason = str(error).splitlines()[0]
-            raise ZoobenchError(f"the network does not take images of shape {tuple(shape[1:])}: {reason}") from error
-        found.append(hidden.shape)
+            raise ZoobenchError(f"the network does not take images of shape {tuple(each)}: {reason}") from error
+        if len(hidden) != batch + 1:
+            raise ZoobenchError(f"{type(part).__name__} does not treat each image of shape {tuple(each)} alone")
+        found.append((batch, *hidden.shape[1:]))
+    if len(found[-1]) != 2:
+        raise ZoobenchError(f"the network gives {found[-1][1:]} for an image; logits are one per class")
     return found
 
 
