@@ -1,10 +1,12 @@
 """Whatever can be declared is computed as plain PyTorch does, or refused: by every formulation."""
 
 import functools
+import itertools
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
+from multiprocessing.pool import ThreadPool
 from types import SimpleNamespace
 from typing import get_args
 
@@ -351,6 +353,17 @@ def test_functional_logits_and_gradients_are_those_of_plain_modules(dropout):
         F.cross_entropy(hidden[:size], case.labels[case.chosen[run, :size]]).backward()
         own = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
         torch.testing.assert_close(slopes[run], own, rtol=1e-10, atol=1e-12)
+
+
+def test_threads_do_not_share_what_a_call_changes():
+    """A build trains a chunk per thread."""
+    cases = [drawn_case(NEW, (1, 8, 8), seed, dropout=True) for seed in range(2)]
+    expected = [everything(NEW, case, "functional") for case in cases]
+    with ThreadPool(2) as pool:
+        for _ in range(5):
+            found = pool.map(lambda case: everything(NEW, case, "functional"), cases)
+            for value, true in zip(itertools.chain(*found), itertools.chain(*expected), strict=True):
+                assert torch.equal(value, true)
 
 
 def test_images_that_a_network_does_not_take_are_named():

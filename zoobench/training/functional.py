@@ -6,8 +6,10 @@ formulation knows, and what the faster ones must equal.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -115,8 +117,7 @@ def _pieces(
     end = 0
     for name, group in itertools.groupby(activations):
         start, end = end, end + len(list(group))
-        model = _model(network, name, masked=dropout is not None)
-        shapes = _shapes(model, shape)
+        model, shapes = _prepared(network, name, dropout is not None, tuple(shape), threading.get_ident())
         together = max(1, _FEATURE_ENTRIES // sum(map(math.prod, shapes)))
         for first in range(start, end, together):
             part = slice(first, min(first + together, end))
@@ -130,15 +131,21 @@ def _pieces(
             yield part, _function_of(network, model), masks
 
 
-def _model(network: Network, activation: str, masked: bool) -> nn.Sequential:
-    """A network without memory: its parameters come from outside."""
+@functools.lru_cache
+def _prepared(
+    network: Network, activation: str, masked: bool, shape: tuple[int, ...], thread: int
+) -> tuple[nn.Sequential, list[tuple[int, ...]]]:
+    """A network without memory of its own, since its parameters come from outside, and ``_shapes`` of it.
+
+    A call puts them into it for as long as it lasts, so that each ``thread`` has one.
+    """
     with torch.device("meta"):
         model = module(network, activation).train(masked)
         if masked:
             for number, layer in enumerate(network.layers):
                 if isinstance(layer, Dropout):
                     model[number] = _Masked()
-    return model
+        return model, _shapes(model, shape)
 
 
 def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[int, ...]]:
@@ -148,7 +155,7 @@ def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[int, ...]]
         ZoobenchError: images that the network does not take, or what it makes of them is no logits of each.
     """
     batch, *each = shape
-    hidden = torch.empty(batch + 1, *each, device="meta")  # never 1, which a layer may take for something else
+    hidden = torch.empty(batch + 1, *each)  # never 1, which a layer may take for something else
     found = [tuple(shape)]
     for part in model:
         try:
