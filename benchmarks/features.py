@@ -1,6 +1,6 @@
 """How fast weight statistics are extracted: array code against percentiles layer by layer.
 
-    python benchmarks/bench.py features
+    python -m benchmarks.bench features
 
 The 56 statistics of networks of 4,970 weights. *percentile* is ``np.percentile``, ``mean`` and ``var`` of each tensor
 for all rows at once, the usual way; *row by row* does the same for one network at a time; both on one core.
@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from measured import Figure, copy_bytes, rate_of, taking_turns
 
 from zoobench.weightspace.features import QUARTILES, extract
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import Layout, layout_of
+
+from .measured import Figure, copy_bytes, rate_of, taking_turns
 
 ZOO = "small-cnn-zoo/mnist"
 

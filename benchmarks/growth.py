@@ -1,6 +1,6 @@
 """How cost grows: seconds and peak memory of building, loading, statistics and scoring as zoos get larger.
 
-    python benchmarks/growth.py [--quick]
+    python -m benchmarks.growth [--quick]
 
 Each point is a process of its own, two threads, its work done once to warm up at the smallest size: seconds of the work
 alone, and by how much resident memory rises above what there was before it. Building takes Tetris networks of ten
@@ -24,16 +24,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import large_predictions
-import loading
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from reproduction import hardware, table, write
 
 from zoobench.building.build import build
 from zoobench.data import weights
+from zoobench.publishing.documents import hardware, table, write
 from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
 from zoobench.training import population
@@ -43,6 +41,8 @@ from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.layout import Layout, Tensor, layout_of
 from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import Activation, Flatten, Linear, Network
+
+from . import large_predictions, loading
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "growth.md"
 _WIDTH, _ROWS, _CHECKPOINTS = 4_970, 5_000, 50
@@ -155,7 +155,15 @@ def grown(activity: Activity, quick: bool) -> list[tuple[int, float, float]]:
         folder = Path(name)
         for size in activity.sizes[:2] if quick else activity.sizes:
             prepare(activity, folder, size)
-            command = [sys.executable, __file__, "--measure", f"{activity.name}-{activity.axis}", name, str(size)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.growth",
+                "--measure",
+                f"{activity.name}-{activity.axis}",
+                name,
+                str(size),
+            ]
             environment = os.environ | {"OMP_NUM_THREADS": "2"}
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
@@ -222,7 +230,7 @@ def main() -> None:
         )
     head = ["what", "against", "sizes", "seconds", "seconds ~ size^", "peak memory, MB"]
     today = datetime.datetime.now(datetime.UTC).date()
-    about = f"Made by `python benchmarks/growth.py` on {today}, {hardware()}, torch {torch.__version__}."
+    about = f"Made by `python -m benchmarks.growth` on {today}, {hardware()}, torch {torch.__version__}."
     draw(found).savefig(DOCUMENT.with_suffix(".png"), dpi=100, metadata={"Software": None})
     write(DOCUMENT, "How cost grows", [about, table(head, rows), "![seconds and memory against sizes](growth.png)"])
 

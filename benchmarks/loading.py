@@ -1,6 +1,6 @@
 """How fast a column of weights is read: parquet to one float32 matrix, and what people do otherwise.
 
-    python benchmarks/bench.py loading
+    python -m benchmarks.bench loading
 
 Makes a zoo's shards in a temporary folder (removed afterwards), then reads them in one process per way, best of eight:
 cold is parquet to matrix, warm a memory map of a copy that was decoded before. Bytes are those of the matrix; memory
@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measured import Figure, copy_bytes
 
 from zoobench.data import schema, shards, weights
+from zoobench.data.folder import DatasetFolder
+
+from .measured import Figure, copy_bytes
 
 _THREADS = 2
 
@@ -43,7 +45,7 @@ def make(folder: Path, rows: int, width: int) -> None:
         chunks.append(folder / f"chunk-{number:04d}.parquet")
         shards.write_table(chunks[-1], schema.row_table(columns, whole[start:stop]))
     split_of_run = {f"run-{row:06d}": "train" for row in range(rows)}
-    shards.write_splits(folder, "zoo", chunks, split_of_run)
+    shards.write_splits(DatasetFolder(folder), "zoo", chunks, split_of_run)
     files = sorted((folder / "zoo").glob("train-*.parquet"))
     item = pa.field("item", pa.float32())
     nullable = schema.rows(width).set(
@@ -135,7 +137,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         make(Path(name), rows, width)
         environment = os.environ | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": str(_THREADS)}
         for way in WAYS:
-            command = [sys.executable, __file__, way, name, str(width), str(repeats)]
+            command = [sys.executable, "-m", __name__, way, name, str(width), str(repeats)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             seconds, size, peak = json.loads(done.stdout)
             rates[way], memory[way] = size / seconds, peak / size

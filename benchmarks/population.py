@@ -1,7 +1,7 @@
 """Training speed: one population against a plain per-model PyTorch loop.
 
-    python benchmarks/bench.py population
-    python benchmarks/population.py [--seconds 4] [--cores 2] [ZOO:BATCH ...]    # every formulation
+    python -m benchmarks.bench population
+    python -m benchmarks.population [--seconds 4] [--cores 2] [ZOO:BATCH ...]    # every formulation
 
 Images per second, forward, backward and optimizer step, for the runs of one chunk:
 
@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from measured import Figure, apart, matmul_flops, taking_turns
 from torch import nn
 
 from zoobench.training import streams
@@ -41,6 +40,8 @@ from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import Run, runs_of
 from zoobench.zoos.spec import Conv, Linear, Network
+
+from .measured import Figure, apart, matmul_flops, taking_turns
 
 SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}
 CASES = (

@@ -1,6 +1,6 @@
 """How long it takes to score predictions: every regression metric with its interval, against scipy in a loop.
 
-    python benchmarks/bench.py scoring
+    python -m benchmarks.bench scoring
 
 40,000 rows of 4,445 runs x 12 regression tasks: R², MSE, MAE, τ-b and ρ with 1,000 bootstrap resamples each. Targets
 tie as accuracies on 10,000 images do; runs have nine checkpoints. The alternative is ``scipy.stats.kendalltau`` and
@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from measured import Figure, rate_of, taking_turns
 from scipy.stats import kendalltau, spearmanr
 from threadpoolctl import threadpool_limits
 
 from zoobench.scoring import metrics
 from zoobench.scoring.bootstrap import Bootstrap, Sample
+
+from .measured import Figure, rate_of, taking_turns
 
 _CHECKPOINTS = 9
 _TIMED = 5

@@ -1,6 +1,6 @@
 """How long the command line takes to start, against the interpreter that does nothing.
 
-python benchmarks/bench.py startup
+python -m benchmarks.bench startup
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from measured import Figure, rate_of, taking_turns
+from .measured import Figure, rate_of, taking_turns
 
 
 def _started(*arguments: str) -> Callable[[], float]:

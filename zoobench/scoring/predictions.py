@@ -21,8 +21,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from .. import zoos
-from ..data.manifest import sha256_of, write_atomically
 from ..errors import ZoobenchError, closest, did_you_mean
+from ..files import sha256_of, write_atomically
 from ..zoos import Zoo
 from . import tasks
 from .metrics import CLASSIFICATION

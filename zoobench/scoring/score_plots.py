@@ -23,7 +23,7 @@ _COLUMNS = 4
 _ROWS_AS_POINTS = 3000
 
 
-def draw(result: Result, joined: Sequence[tuple[ZooResult, Joined]], folder: Path) -> list[Path]:
+def draw_scores(result: Result, joined: Sequence[tuple[ZooResult, Joined]], folder: Path) -> list[Path]:
     """Write all pictures of a result into a folder.
 
     Args:

@@ -75,7 +75,7 @@ class Checkpoint:
 
 
 @torch.no_grad()
-def score(
+def measure(
     network: Network,
     weights: torch.Tensor,
     images: torch.Tensor,
@@ -83,7 +83,7 @@ def score(
     activations: RunActivations,
     subset: torch.Tensor | None = None,
 ) -> Scores:
-    """Evaluate every run on the same images, or on its own choice of them.
+    """Measure every run on the same images, or on its own choice of them.
 
     Args:
         network: the declared network.
@@ -318,7 +318,7 @@ class Population:
         """Weights and scores of all runs, in the order in which the runs were given."""
         back = np.argsort(self.order)
         train_scores = [
-            score(
+            measure(
                 self.network,
                 self.weights[part],
                 self.train_images,
@@ -328,7 +328,7 @@ class Population:
             )
             for part, own in self.subsets
         ]
-        test_scores = score(self.network, self.weights, self.test_images, self.test_labels, self.activations)
+        test_scores = measure(self.network, self.weights, self.test_images, self.test_labels, self.activations)
         return Checkpoint(
             epoch,
             self.weights.cpu().numpy()[back],

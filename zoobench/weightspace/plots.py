@@ -158,7 +158,7 @@ MORE_PICTURES: Mapping[str, Callable[[View], Figure | None]] = (
 )
 
 
-def draw(
+def write_pictures(
     view: View, folder: Path, prefix: str, pictures: Mapping[str, Callable[[View], Figure | None]] = PICTURES
 ) -> list[Path]:
     """Write pictures as ``folder/<prefix>-<picture>.png``."""
