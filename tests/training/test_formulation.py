@@ -15,10 +15,12 @@ from zoobench.training.formulation import (
     conv_outputs,
     formulation_for,
     forward,
+    gradient,
 )
 from zoobench.training.nets import module
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
+from zoobench.zoos.spec import Dropout
 
 NETWORKS = {
     "tetris-zoo/seed": (1, 4, 4),
@@ -129,3 +131,21 @@ def test_all_formulations_drop_the_same_entries(name, way):
             dropped = isinstance(part, torch.nn.Dropout)
             hidden = hidden * dropout.mask(number, tuple(hidden.shape))[run] if dropped else part(hidden)
         torch.testing.assert_close(logits[run], hidden, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", [way for way in FORMULATIONS if way != "functional"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_are_those_of_the_modules_mapped_over_runs(name, way):
+    """With dropout, mixed activations, batches that are padded, in float64."""
+    network, names = resolve(name).spec.network, ("relu", "relu", "tanh", "gelu", "sigmoid", "tanh")
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(len(names), layout_of(network).size, generator=generator, dtype=torch.float64) * 0.2
+    images = torch.randn(9, *NETWORKS[name], generator=generator, dtype=torch.float64)
+    labels, chosen = torch.arange(9) % 4, torch.randint(0, 9, (len(names), 5), generator=generator)
+    sizes = torch.tensor([5, 5, 3, 5, 1, 4])[:, None]
+    dropout = RunDropout(torch.arange(len(names)), torch.tensor([0.0, 0.5, 0.2, 0.3, 0.0, 0.6]), step=3)
+    operands = network, weights, images, labels, chosen, sizes, RunActivations(names)
+    expected = gradient(*operands, "functional", dropout)
+    drops = any(isinstance(layer, Dropout) for layer in network.layers)
+    assert torch.allclose(expected, gradient(*operands, "functional")) != drops
+    torch.testing.assert_close(gradient(*operands, way, dropout), expected, rtol=1e-9, atol=1e-12)

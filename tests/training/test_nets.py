@@ -9,6 +9,7 @@ from zoobench.training.nets import LAYERS, module
 from zoobench.zoos.spec import Activation, Flatten, Layer, Linear, Network
 
 LAYER = Linear("fc", 4, 2)
+NETWORK = Network("net", (Flatten(), LAYER, Activation()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +26,6 @@ def test_an_unknown_activation_is_named(take):
 def test_an_unknown_layer_is_named():
     with pytest.raises(ZoobenchError, match="unknown layer 'Linnear'; did you mean 'Linear'"):
         module(Network("net", (Flatten(), Linnear(), LAYER)), "relu")
-
-
-NETWORK = Network("net", (Flatten(), LAYER, Activation()))
 
 
 @pytest.mark.parametrize(

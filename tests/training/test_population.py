@@ -48,12 +48,14 @@ def torch_optimizer(run, parameters):
     return (torch.optim.AdamW if run.training.decoupled_decay else torch.optim.Adam)(parameters, **settings)
 
 
-def train_alone(network, run, images, epochs):
-    """One run as anybody would write it: nn.Module, torch.optim, a loop over batches of the run's own images."""
+def train_alone(network, run, images, epochs, build=module):
+    """One run as anybody would write it: nn.Module, torch.optim, a loop over batches of the run's own images.
+
+    ``build``: (network, activation, weights) -> nn.Sequential with a part for each layer."""
     values, seeds = run.hyperparameters, torch.tensor([run.seed])
     start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()
     x, y = torch.from_numpy(images.train_images), torch.from_numpy(images.train_labels)
-    model = module(network, values.activation, start).to(x.dtype)
+    model = build(network, values.activation, start).to(x.dtype)
     for number, part in enumerate(model):
         if isinstance(part, nn.Dropout):
             model[number] = MaskedDropout(run, number)

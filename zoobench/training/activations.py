@@ -33,17 +33,23 @@ class RunActivations:
 
     Attributes:
         names: one per run.
-        functions: one per run.
 
     Raises:
         ZoobenchError: unknown activation.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        known = {name: _made(look_up("activation", name, ACTIVATIONS)) for name in dict.fromkeys(names)}
         self.names = tuple(names)
-        self.functions = tuple(known[name] for name in names)
-        self._groups = [(known[name], len(list(group))) for name, group in itertools.groupby(self.names)]
+        self._known = {name: _made(look_up("activation", name, ACTIVATIONS)) for name in dict.fromkeys(names)}
+
+    @functools.cached_property
+    def functions(self) -> tuple[nn.Module, ...]:
+        """One per run."""
+        return tuple(self._known[name] for name in self.names)
+
+    @functools.cached_property
+    def _groups(self) -> list[tuple[nn.Module, int]]:
+        return [(self._known[name], len(list(group))) for name, group in itertools.groupby(self.names)]
 
     def __call__(self, hidden: torch.Tensor, axis: int = 0) -> torch.Tensor:
         """Apply to a tensor whose ``axis`` runs over the runs, with the same number of entries for each."""

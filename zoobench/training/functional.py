@@ -6,8 +6,10 @@ formulation knows, and what the faster ones must equal.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -115,43 +117,57 @@ def _pieces(
     end = 0
     for name, group in itertools.groupby(activations):
         start, end = end, end + len(list(group))
-        model = _model(network, name, masked=dropout is not None)
-        shapes = _shapes(model, shape)
+        model, shapes = _prepared(network, name, dropout is not None, tuple(shape), threading.get_ident())
         together = max(1, _FEATURE_ENTRIES // sum(map(math.prod, shapes)))
         for first in range(start, end, together):
             part = slice(first, min(first + together, end))
             masks = {}
             if dropout is not None:
                 masks = {
-                    f"{key}.mask": dropout.mask(number, tuple(shapes[number]), part)
+                    f"{key}.mask": dropout.mask(number, shapes[number], part)
                     for number, (key, child) in enumerate(model.named_children())
                     if isinstance(child, _Masked)
                 }
             yield part, _function_of(network, model), masks
 
 
-def _model(network: Network, activation: str, masked: bool) -> nn.Sequential:
-    """A network without memory: its parameters come from outside."""
+@functools.lru_cache
+def _prepared(
+    network: Network, activation: str, masked: bool, shape: tuple[int, ...], thread: int
+) -> tuple[nn.Sequential, list[tuple[int, ...]]]:
+    """A network without memory of its own, since its parameters come from outside, and ``_shapes`` of it.
+
+    A call puts them into it for as long as it lasts, so that each ``thread`` has one.
+    """
     with torch.device("meta"):
         model = module(network, activation).train(masked)
         if masked:
             for number, layer in enumerate(network.layers):
                 if isinstance(layer, Dropout):
                     model[number] = _Masked()
-    return model
+        return model, _shapes(model, shape)
 
 
-def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[torch.Size]:
-    """Of what each layer gives for images of a shape (batch, channels, height, width)."""
-    hidden = torch.empty(*shape, device="meta")
-    found = []
+def _shapes(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """Of images of a shape (batch, channels, height, width), and of what each layer makes of them.
+
+    Raises:
+        ZoobenchError: images that the network does not take, or what it makes of them is no logits of each.
+    """
+    batch, *each = shape
+    hidden = torch.empty(batch + 1, *each)  # never 1, which a layer may take for something else
+    found = [tuple(shape)]
     for part in model:
         try:
             hidden = part(hidden)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError, ValueError) as error:  # what torch raises for shapes, layer by layer
             reason = str(error).splitlines()[0]
-            raise ZoobenchError(f"the network does not take images of shape {tuple(shape[1:])}: {reason}") from error
-        found.append(hidden.shape)
+            raise ZoobenchError(f"the network does not take images of shape {tuple(each)}: {reason}") from error
+        if len(hidden) != batch + 1:
+            raise ZoobenchError(f"{type(part).__name__} does not treat each image of shape {tuple(each)} alone")
+        found.append((batch, *hidden.shape[1:]))
+    if len(found[-1]) != 2:
+        raise ZoobenchError(f"the network gives {found[-1][1:]} for an image; logits are one per class")
     return found
 
 

@@ -7,6 +7,8 @@ computed stays in the cache: ``native/networks.c``, on the loops of ``native/lan
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -113,7 +115,8 @@ def gradient(
     return found
 
 
-def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[Layer]:
+@functools.lru_cache
+def _layers(network: Network, shape: tuple[int, ...], masked: bool) -> ctypes.Array[Layer]:
     """The network's layers as the C code has them, for images of a shape (channels, height, width).
 
     A dense layer is a convolution whose kernel is as large as the map, and dropout behind an activation is one with it.
@@ -136,7 +139,7 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[Layer]
                 fits = layer.kernel <= min(height, width) if isinstance(layer, Conv) else height == width
                 if layer.inputs != taken or not fits:
                     raise ValueError(
-                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {tuple(shape)} come to it as "
+                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {shape} come to it as "
                         f"{channels} maps of {height} x {width}; dense layers need square ones, others a kernel's size"
                     )
                 here.kind, here.outputs = _CONVOLUTION, layer.outputs
@@ -164,7 +167,7 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[Layer]
                 raise ZoobenchError(f"the C code does not know the layer {type(layer).__name__}")
         channels = here.outputs
         found.append(here)
-    return found
+    return (Layer * len(found))(*found)
 
 
 def _check(
@@ -228,7 +231,7 @@ def _call(
         keys = torch.stack([streams.keys(dropout.seeds, purpose, dropout.step) for purpose in purposes])
         least, scale = dropout.thresholds()
         scale = scale.to(weights.dtype)
-    layers = _layers(network, images.shape[-3:], masked=keys is not None)
+    layers = _layers(network, tuple(images.shape[-3:]), masked=keys is not None)
     given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least)
     arrays = [None if array is None else array.contiguous() for array in given]
     devices = {array.device.type for array in arrays if array is not None}
@@ -238,7 +241,7 @@ def _call(
         *(None if array is None else array.data_ptr() for array in arrays),
         runs,
         batch,
-        (Layer * len(layers))(*layers),
+        layers,
         len(layers),
     )
     if failed:

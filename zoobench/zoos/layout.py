@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,7 @@ class Layout:
         return cls(tuple(Tensor(e["name"], tuple(e["shape"]), e["offset"]) for e in entries))
 
 
+@cache
 def layout_of(network: Network) -> Layout:
     """The layout of a declared network, in PyTorch ``state_dict`` order and shapes.
 
