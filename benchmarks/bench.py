@@ -20,7 +20,7 @@ import torch
 
 from zoobench.publishing.documents import hardware, table, write
 
-from .measured import HEAD, Figure
+from .measured import HEAD, Measurement
 
 NAMES = ("population", "loading", "features", "scoring", "hyperrep", "startup")
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -35,19 +35,19 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(CORES)
-    figures: list[Figure] = []
+    measured: list[Measurement] = []
     for name in arguments.names or NAMES:
-        for figure in importlib.import_module(f"{__package__}.{name}").figures(arguments.quick):
-            figures.append(figure)
-            print(" | ".join(figure.cells()), flush=True)
+        for one in importlib.import_module(f"{__package__}.{name}").measurements(arguments.quick):
+            measured.append(one)
+            print(" | ".join(one.cells()), flush=True)
     if arguments.write:
         made = f"Made by `python {' '.join(['-m benchmarks.bench', *sys.argv[1:]])}` on "
         made += f"{datetime.datetime.now(datetime.UTC).date()}, {hardware()}, torch {torch.__version__}."
-        write(DOCUMENT, "Benchmarks", [made, table(HEAD, [figure.cells() for figure in figures])])
-    slow = [figure for figure in figures if figure.guarded < figure.guard]
-    for figure in slow if arguments.check else []:
-        other = figure.alternative or figure.limit
-        print(f"{figure.what}: {figure.guarded:.2g} times {other}, less than {figure.guard:g}")
+        write(DOCUMENT, "Benchmarks", [made, table(HEAD, [one.cells() for one in measured])])
+    slow = [one for one in measured if one.guarded < one.guard]
+    for one in slow if arguments.check else []:
+        other = one.alternative or one.limit
+        print(f"{one.what}: {one.guarded:.2g} times {other}, less than {one.guard:g}")
     sys.exit(1 if slow and arguments.check else 0)
 
 

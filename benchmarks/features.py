@@ -16,7 +16,7 @@ from zoobench.weightspace.features import QUARTILES, extract
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import Layout, layout_of
 
-from .measured import Figure, copy_bytes, rate_of, taking_turns
+from .measured import Measurement, copy_bytes, rate_of, taking_turns
 
 ZOO = "small-cnn-zoo/mnist"
 
@@ -33,7 +33,7 @@ def row_by_row(weights: np.ndarray, layout: Layout) -> np.ndarray:
     return np.concatenate([by_percentile(row[None], layout) for row in weights])
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     rows = 1_000 if quick else 8_000
     layout = layout_of(resolve(ZOO).spec.network)
     weights = np.random.default_rng(0).normal(size=(rows, layout.size)).astype(np.float32)
@@ -49,7 +49,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     )
     copied = copy_bytes() / weights[0].nbytes
     for alternative, guard in (("percentile", 2), ("row by row", 8)):
-        yield Figure(
+        yield Measurement(
             f"{7 * len(layout.tensors)} statistics of {layout.size:,} weights",
             "rows/s",
             rates["ours"],

@@ -24,7 +24,7 @@ from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
 from zoobench_baselines.hyperrep import HyperRepModel, HyperRepPredictor, losses
 
-from .measured import Figure, matmul_flops, rate_of, taking_turns
+from .measured import Measurement, matmul_flops, rate_of, taking_turns
 
 ZOO = "mnist-zoo/seed"
 
@@ -91,7 +91,7 @@ def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
     return model.config.beta * torch.stack(rebuilt).mean() + (1 - model.config.beta) * apart
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     batch, width = (10, 64) if quick else (100, 0)
     layout = layout_of(resolve(ZOO).spec.network)
     set_seed(0)
@@ -123,7 +123,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         step(HyperRepModel.loss_of, False)
     bound = matmul_flops(torch.get_num_threads()) / (counter.get_total_flops() / batch)
     for precision, goal in (("float32", 2.0), ("bfloat16", None)):
-        yield Figure(
+        yield Measurement(
             f"hyper-representations, token {model.config.width}, batch {batch}, {precision}",
             "samples/s",
             rates[precision],

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from zoobench.data import schema, shards, weights
 from zoobench.data.folder import DatasetFolder
 
-from .measured import Figure, copy_bytes
+from .measured import Measurement, copy_bytes
 
 _THREADS = 2
 
@@ -130,7 +130,7 @@ def peak_memory() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     rows, width, repeats = (10_000, 4_970, 3) if quick else (50_000, 4_970, 8)
     rates, memory = {}, {}
     with tempfile.TemporaryDirectory() as name:
@@ -145,7 +145,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     for other in WAYS:
         if other in ("zoobench", "mapped"):
             continue
-        yield Figure(
+        yield Measurement(
             f"{rows:,} rows of {width:,} weights, cold (memory: {memory['zoobench']:.2f} matrices)",
             "bytes/s",
             [rates["zoobench"]],
@@ -156,7 +156,7 @@ def figures(quick: bool) -> Iterator[Figure]:
             rate_goal=1.5e9,
             guard=0.15 if other == "npy" else 0.5,
         )
-    yield Figure(
+    yield Measurement(
         f"{rows:,} rows of {width:,} weights, warm: {WAYS['mapped'][0]}",
         "bytes/s",
         [rates["mapped"]],

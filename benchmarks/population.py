@@ -41,7 +41,7 @@ from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import Run, runs_of
 from zoobench.zoos.spec import Conv, Linear, Network
 
-from .measured import Figure, apart, matmul_flops, taking_turns
+from .measured import Measurement, apart, matmul_flops, taking_turns
 
 SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}
 CASES = (
@@ -192,7 +192,7 @@ MEASURED = (
 )
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     """Populations on two cores. ``quick`` leaves large batches, and with them the largest network, out."""
     flops = matmul_flops(2)
     for case in MEASURED:
@@ -213,7 +213,7 @@ def figures(quick: bool) -> Iterator[Figure]:
                 1 if quick else 3,
             )
         weights = layout_of(network).size
-        yield Figure(
+        yield Measurement(
             f"`{zoo.id}` ({weights:,} weights), batch {case.batch}, {len(runs):,} runs",
             "images/s",
             rates["ours"],

@@ -29,7 +29,7 @@ from zoobench_baselines.encoding import load_encoder, vectors
 from zoobench_baselines.hyperrep.augment import Augmentation
 from zoobench_leaderboard.literature import SCHURHOLT, reported
 
-from .hyperrep_experiments import SIZES, WITHIN, Entry, Experiments, Predicted, within
+from .hyperrep_experiments import SIZES, WITHIN, Experiments, Predicted, Representation, within
 from .reproduction import (
     ABSENT,
     DOCUMENTS,
@@ -63,9 +63,9 @@ ARCHITECTURES_AT: Mapping[str, Sequence[Mapping[str, str]]] = {
     "paper": ({},),
     "smoke": ({},),
 }
-W: Entry = ("W", "linear", {"features": "W"})
-STATISTICS: Entry = ("s(W)", "linear", {"features": "stats-1-99"})
-REDUCTIONS: tuple[Entry, ...] = (
+W: Representation = ("W", "linear", {"features": "W"})
+STATISTICS: Representation = ("s(W)", "linear", {"features": "stats-1-99"})
+REDUCTIONS: tuple[Representation, ...] = (
     ("PCA, linear", "pca", {"kernel": "linear"}),
     ("PCA, cosine", "pca", {"kernel": "cosine"}),
     ("PCA, RBF", "pca", {"kernel": "rbf"}),
@@ -132,7 +132,7 @@ def table_3(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo])
     return f"{title}: permutation (P), erasing (E), noise (N).\n\n{table(head, rows)}"
 
 
-def compared(experiments: Experiments, zoo: Zoo, losses: Sequence[str], entries: Sequence[Entry]) -> str:
+def compared(experiments: Experiments, zoo: Zoo, losses: Sequence[str], entries: Sequence[Representation]) -> str:
     """One zoo: representations as columns, tasks as rows; what the first loss's has over W and s(W).
 
     The paper's tables have one loss, which stands first here: it reports the better of EcD and Ec+D (sec. 4.3).
@@ -271,7 +271,7 @@ TABLES: Mapping[str, Callable[..., str]] = {
 }
 
 
-def draw(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
+def draw_maps(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
     """Figure 4: maps of the test networks' weights and z, coloured by test accuracy and, where it varies, initialiser.
 
     Drawn is the hyper-representation of EcD, where there is one.
@@ -305,7 +305,7 @@ def main() -> None:
     parts = [TABLES[number](experiments, **zoos) for number in arguments.tables]
     for number, group, kinds in (("5", "tetris", ("pca", "umap")), ("4", "mnist", ("umap",))):
         for zoo in zoos[group] if number in arguments.tables else ():
-            draw(experiments, zoo, kinds)
+            draw_maps(experiments, zoo, kinds)
     command = f"python -m reproductions.hyperrep --tables {','.join(arguments.tables)} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""

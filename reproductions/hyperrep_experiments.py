@@ -37,7 +37,7 @@ WITHIN = 10
 # What Table 7 compares out of distribution.
 TRANSFERRED = "generalization_gap"
 # Name, baseline and parameters of what is compared.
-Entry = tuple[str, str, Mapping[str, str]]
+Representation = tuple[str, str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Experiments:
 
         return Predicted(zoo, name, make)
 
-    def other(self, zoo: Zoo, entry: Entry) -> Predicted:
+    def other(self, zoo: Zoo, entry: Representation) -> Predicted:
         """Predictions by another representation behind the same probe."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}"
         return Predicted(zoo, name, lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path)))
 
-    def transferred(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo]) -> Predicted:
+    def transferred(self, zoo: Zoo, entry: Representation, on: Sequence[Zoo]) -> Predicted:
         """The same of other zoos' networks, and of Table 7's task alone."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}-on-all"
