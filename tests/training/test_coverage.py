@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from zoobench.errors import ZoobenchError
-from zoobench.training import winograd
+from zoobench.training import functional, winograd
 from zoobench.training.activations import ACTIVATIONS, RunActivations
 from zoobench.training.dropout import RunDropout
 from zoobench.training.formulation import FAST, Formulation, formulation_for, forward, gradient
@@ -353,6 +353,14 @@ def test_functional_logits_and_gradients_are_those_of_plain_modules(dropout):
         F.cross_entropy(hidden[:size], case.labels[case.chosen[run, :size]]).backward()
         own = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
         torch.testing.assert_close(slopes[run], own, rtol=1e-10, atol=1e-12)
+
+
+def test_how_many_runs_are_computed_at_once_changes_nothing_but_rounding(monkeypatch):
+    case = drawn_case(NEW, (1, 8, 8), 3, dropout=True)
+    together = everything(NEW, case, "functional")
+    monkeypatch.setattr(functional, "_FEATURE_ENTRIES", 1)
+    for value, true in zip(everything(NEW, case, "functional"), together, strict=True):
+        torch.testing.assert_close(value, true, rtol=1e-12, atol=1e-13)
 
 
 def test_threads_do_not_share_what_a_call_changes():

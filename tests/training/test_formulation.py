@@ -75,6 +75,11 @@ def test_lanes_that_would_mostly_be_empty_are_not_used():
     assert formulation_for(network, (1, 28, 28), 32, ["relu"] * 7, torch.device("cpu")) == "per_run"
 
 
+def test_images_that_are_not_square_are_not_put_into_lanes():
+    network = resolve("mnist-zoo/seed").spec.network
+    assert formulation_for(network, (1, 28, 32), 4, ["relu"] * 32, torch.device("cpu")) == "grouped"
+
+
 def test_no_more_runs_at_once_than_stay_in_the_cache():
     """Feature maps have 13 x 13 + 6 x 6 + 2 x 2 positions of 16 channels."""
     network = resolve("small-cnn-zoo/mnist").spec.network

@@ -23,10 +23,9 @@ from .dropout import RunDropout
 
 LANES = 16
 # As numbered in the C code.
-_ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "identity")
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu")
 _CONVOLUTION, _POOL, _POINTWISE, _MEAN = range(4)
 REALS = {torch.float32: "float", torch.float64: "double"}
-
 
 _FLATTENED = "flattened maps"
 # Maps have their channels last here, so that draws of dropout would be numbered otherwise once they are flattened.
