@@ -109,7 +109,7 @@ class DatasetFiles(ABC):
         """What the manifest says of a config.
 
         Raises:
-            ZoobenchError: it has no such config.
+            ZoobenchError: there is no such config.
         """
         configs = self.manifest.configs
         if name not in configs:
