@@ -6,7 +6,7 @@ imports of the original Small CNN Zoo can carry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,18 @@ ALL: tuple[Protocol, ...] = (
 NFN = "nfn"
 NAMES = (*(protocol.name for protocol in ALL), NFN)
 _BY_NAME: Mapping[str, Protocol] = {protocol.name: protocol for protocol in ALL}
+
+
+def named(protocols: str | Iterable[str] | None) -> list[str]:
+    """One protocol or several, each once; none given means all checkpoints.
+
+    Raises:
+        ZoobenchError: neither a name nor several.
+    """
+    if not isinstance(protocols, Iterable | None):
+        raise ZoobenchError(f"protocols are names, as 'final' or ['all', 'final'], not {protocols!r}")
+    given = [protocols] if isinstance(protocols, str) else list(protocols or ())
+    return list(dict.fromkeys(given)) or [ALL[0].name]
 
 
 @dataclass(frozen=True)
