@@ -53,14 +53,14 @@ class Coded:
         return ", ".join(map(short, texts)) + (", …" if len(rows) > _SHOWN else "")
 
 
-def short(text: str) -> str:
+def short(text: str, longest: int = _LONGEST) -> str:
     """For a message of one line."""
-    return shown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return shown(text if len(text) <= longest else f"{text[:longest]}…")
 
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one short line."""
-    return short(next((line for line in str(error).splitlines() if line), type(error).__name__))
+    return short(next((line for line in str(error).splitlines() if line), type(error).__name__), 2 * _LONGEST)
 
 
 def is_text(kind: pa.DataType) -> bool:
