@@ -18,7 +18,7 @@ from ..errors import shown
 # Where there is no terminal, and COLUMNS does not say how wide one would be.
 _WIDE = 240
 # Longer words of headers may be folded, and longer texts once they take more than a third of the width.
-_HEADER, _TEXT = 16, 12
+_HEADER, _TEXT, _NARROW = 16, 12, 6
 _PLAIN = str.maketrans(
     {"²": "2", "τ": "tau", "ρ": "rho", "±": "+-", "–": "-", "↑": "^", "↓": "v", "…": "...", "×": "x"}
 )
@@ -59,10 +59,13 @@ class TableConsole(Console):
         beside = left + right + 1
         if 1 + sum(self._widest((c.header, *c.cells)) + beside for c in columns) <= self.width:
             return [table]
-        needs = [self._least(column) for column in columns]
         keys = _keys(columns)
-        # The table's edge, and what the key takes.
-        start = 1 + sum(need + beside for need in needs[:keys])
+        room = self.width - 1 - keys * (_NARROW + beside) - beside
+        needs = [self._least(column, room) for column in columns]
+        # The table's edge, and what the key takes: less than it would like, if nothing else fitted beside it.
+        left_over = self.width - 1 - (keys + 1) * beside - max(needs[keys:], default=0)
+        key = min(sum(needs[:keys]), max(keys * _NARROW, left_over))
+        start = 1 + key + keys * beside
         groups: list[list[int]] = [[]]
         used = start
         for place in range(keys, len(columns)):
@@ -75,7 +78,7 @@ class TableConsole(Console):
         for group in groups:
             places = [*range(keys), *group]
             parts.append(_part(table, places, needs))
-            least = 1 + sum(needs[place] + beside for place in places)
+            least = start + sum(needs[place] + beside for place in group)
             parts[-1].width = least if least > self.width else None
         for number, part in enumerate(parts[1:], 2):
             part.title = f"{table.title} ({number} of {len(parts)})"
@@ -83,10 +86,13 @@ class TableConsole(Console):
             part.caption = None
         return parts
 
-    def _least(self, column: Column) -> int:
+    def _least(self, column: Column, room: int) -> int:
         cells = self._widest(column.cells)
         if column.justify != "right":
             return min(cells, max(_TEXT, self.width // 3))
+        if cells > room:
+            # An interval may be broken between its bounds.
+            cells = self._widest(word for cell in column.cells for word in str(cell).split())
         return max(cells, min(_HEADER, self._widest(str(column.header).split())))
 
 

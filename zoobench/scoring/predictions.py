@@ -193,7 +193,7 @@ def sources(predictions: Source | Iterable[Source]) -> list[Source]:
     one = isinstance(predictions, os.PathLike | str | bytes | pd.DataFrame | Mapping) or hasattr(predictions, "read")
     if one or prediction_objects.is_arrow(predictions) or not isinstance(predictions, Iterable | None):
         return [predictions]  # type: ignore[list-item]
-    given = list(predictions or ())
+    given = [] if predictions is None else list(predictions)
     if not given:
         raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
     return given

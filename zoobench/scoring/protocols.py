@@ -67,7 +67,7 @@ def named(protocols: str | Iterable[str] | None) -> list[str]:
     """
     if not isinstance(protocols, Iterable | None):
         raise ZoobenchError(f"protocols are names, as 'final' or ['all', 'final'], not {protocols!r}")
-    given = [protocols] if isinstance(protocols, str) else list(protocols or ())
+    given = [protocols] if isinstance(protocols, str) else [] if protocols is None else list(protocols)
     return list(dict.fromkeys(given)) or [ALL[0].name]
 
 
