@@ -12,7 +12,8 @@ from zoobench.errors import ZoobenchError
 from zoobench.zoos import Zoo, resolve
 
 if TYPE_CHECKING:
-    from zoobench.data.manifest import ConfigManifest
+    from zoobench.data.folder import MANIFEST
+from zoobench.data.manifest import ConfigManifest
 
 app = typer.Typer(help="Import an original release as a dataset folder.", no_args_is_help=True)
 
@@ -98,4 +99,4 @@ def _report(folder: Path, config: ConfigManifest) -> None:
     for run in config.dropped[:_LISTED]:
         typer.echo(f"dropped {run.run_id}: {run.reason} (epoch {run.epoch})")
     if len(config.dropped) > _LISTED:
-        typer.echo(f"... and {len(config.dropped) - _LISTED} more, in {folder / 'manifest.json'}")
+        typer.echo(f"... and {len(config.dropped) - _LISTED} more, in {folder / MANIFEST}")

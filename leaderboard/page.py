@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 
 from .payload import embedded, payload
 from .score import Entry

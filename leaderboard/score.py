@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from pydantic import Field, ValidationError
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
-from zoobench.data.manifest import sha256_of, write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import remove_abandoned, sha256_of, write_atomically
 from zoobench.scoring import tasks
 from zoobench.scoring.averages import Resampled
 from zoobench.scoring.harness import score
@@ -77,6 +76,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
         ZoobenchError: labels that cannot be found, or are not what their manifest says.
     """
     predicted = {zoo.id: zoo for _, zoo in submission.predictions}
+    store = hub.Store([board / LABELS])
     facts = {
         "schema": SCHEMA_VERSION,
         "zoobench": __version__,
@@ -85,7 +85,7 @@ def inputs_of(board: Path, submission: Submission) -> str:
             (path.relative_to(path.parents[1]).as_posix(), sha256_of(path)) for path, _ in submission.predictions
         ],
         "labels": {
-            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, [board / LABELS])[1].items())
+            name: sorted((path, sha256) for path, (_, sha256) in hub.scoring_files(zoo, store)[1].items())
             for name, zoo in predicted.items()
         },
         "tasks": {task.name: task.version for zoo in predicted.values() for task in tasks_of(zoo.spec)},
@@ -108,7 +108,7 @@ def score_submission(board: Path, submission: Submission) -> Entry:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    scored = score(paths, PROTOCOLS, homes=[board / LABELS])
+    scored = score(paths, PROTOCOLS, store=hub.Store([board / LABELS]))
     means = {(part.zoo, part.protocol): _mean_resamples(part) for part in scored.resampled}
     results = []
     for part, joined in zip(scored.result.results, scored.joined, strict=True):
@@ -184,10 +184,7 @@ def score_all(board: Path, on_step: Callable[[str], None] = lambda name: None, a
         for path in folder.glob("*.json"):
             if path.stem not in {submission.name for submission in submissions}:
                 path.unlink()
-        for path in folder.glob(".*.tmp"):
-            process = path.name.split(".")[-2]
-            if not (process.isdigit() and _alive(int(process))):  # of a scorer that was killed
-                path.unlink(missing_ok=True)
+        remove_abandoned(folder)
     except OSError as error:
         raise ZoobenchError(f"cannot write results to {folder}: {error.strerror or error}") from error
     if refused:
@@ -203,16 +200,6 @@ def _unchanged(path: Path, board: Path, submission: Submission) -> Entry | None:
     except (OSError, ValidationError):
         return None
     return entry if entry.inputs_sha256 == inputs_of(board, submission) else None
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def read_entries(board: Path) -> list[Entry]:

@@ -28,7 +28,7 @@ def scorer(board):
 
 
 def results(board):
-    return {path.name: path.read_bytes() for path in sorted((board / "results").glob("*"))}
+    return {path.name: path.read_bytes() for path in sorted((board / "results").glob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -53,12 +53,15 @@ def test_a_scorer_that_is_killed_leaves_whole_results_and_the_next_goes_on(crowd
     assert 0 < len(there) < MANY + 2
     assert there == {name: expected[name] for name in there}
     read_entries(crowded)
-    leftover = crowded / "results" / f".copy-0.json.{killed.pid}.tmp"
-    leftover.write_text('{"half')
+    leftover = crowded / "results" / ".copy-0.json.killed.tmp"
+    leftover.mkdir()
+    (leftover / "copy-0.json").write_text('{"half')
+    os.utime(leftover, times=(0, 0))
     printed, errors = (again := scorer(crowded)).communicate(timeout=300)
     assert again.returncode == 0, errors
     assert printed.startswith(f"scored {MANY + 2 - len(there)} of {MANY + 2} submissions")
     assert results(crowded) == expected
+    assert not leftover.exists()
 
 
 def test_two_scorers_at_once_write_what_one_writes(crowded, expected):

@@ -50,7 +50,7 @@ def evaluate(
 
 
 def _save(path: Path, text: str) -> None:
-    from ..data.manifest import write_atomically
+    from ..files import write_atomically
 
     try:
         write_atomically(path, text.encode())

@@ -17,6 +17,7 @@ from ..zoos.spec import ZooSpec
 from .terminal import console as console
 
 if TYPE_CHECKING:
+    from ..building.repo import Outcome
     from ..weightspace.embeddings import Separation
 
 
@@ -182,6 +183,24 @@ def zoo_table(specs: list[tuple[ZooSpec, list[str]]]) -> Table:
             f"{spec.published_rows:,}",
             ", ".join(scale for scale, _ in spec.scales),
             ", ".join(built) or "-",
+        )
+    return table
+
+
+def build_table(outcomes: Sequence[Outcome]) -> Table:
+    """What became of zoos that were to be built; a model is one run with all its checkpoints."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for column in ("zoo", "weights", "runs", "dropped", "checkpoints", "rows", "MB", "seconds", "models/s"):
+        table.add_column(column, justify="left" if column == "zoo" else "right")
+    for outcome in outcomes:
+        zoo, config, seconds = outcome.zoo, outcome.config, outcome.seconds
+        if config is None:
+            table.add_row(zoo.id, "not built")
+            continue
+        runs, size = config.runs + len(config.dropped), sum(entry.size for entry in config.files) / 1e6
+        counts = (layout_of(zoo.spec.network).size, runs, len(config.dropped), len(config.checkpoints), config.rows)
+        table.add_row(
+            zoo.id, *(f"{count:,}" for count in counts), f"{size:,.0f}", f"{seconds:.0f}", f"{runs / seconds:.2f}"
         )
     return table
 

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import __version__
 from ..data import hub
+from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import Zoo
 from . import invariance, metrics, tasks
@@ -26,7 +27,8 @@ from .classification import confusion as count_confusion
 from .joining import Joined, join
 from .methods import Method, methods
 from .predictions import Source, read_predictions, sources
-from .protocols import NFN, named
+from .protocols import BY_NAME as PROTOCOLS
+from .protocols import named
 from .ranks import tau_ceiling
 from .results import SCHEMA_VERSION, Collapsed, Confusion, Reference, Result, Score, Stamp, TaskResult, ZooResult
 from .scores import rounded, score_of, why_undefined
@@ -94,7 +96,7 @@ def evaluate(
         ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
             thing, or a protocol that leaves nothing of a zoo.
     """
-    scored = score(predictions, protocols, against, homes, bootstrap)
+    scored = score(predictions, protocols, against, Store(homes), bootstrap)
     if pictures is not None:
         try:
             scored.draw(Path(pictures))
@@ -107,27 +109,27 @@ def score(
     predictions: Source | Iterable[Source],
     protocols: str | Sequence[str] | None = ("all",),
     against: Source | None = None,
-    homes: Sequence[Path] = (),
+    store: Store | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Scored:
-    """As ``evaluate``, with all that was found on the way."""
+    """As ``evaluate``, with all that was found on the way; labels are found in the store."""
     given = sources(predictions)
     files = [read_predictions(source, name=_name(given, k)) for k, source in enumerate(given)]
     found = methods(files)
     perturbed = None if against is None else read_predictions(against, perturbed=True)
     if perturbed:
         invariance.check(perturbed, found)
-    bootstrap = bootstrap or Bootstrap()
+    store, bootstrap = store or Store(), bootstrap or Bootstrap()
     results, joined = [], []
     resampled: dict[tuple[str, str], _Values] = {}
     for method in found:
         for groups in method.groups:
             for protocol in named(protocols):
-                seeds = [join(file, group, protocol, homes) for file, group in zip(method.files, groups, strict=True)]
+                seeds = [join(file, group, protocol, store) for file, group in zip(method.files, groups, strict=True)]
                 zoo, trained_on = groups[0].zoo, groups[0].trained_on
-                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, homes, bootstrap)
+                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, store, bootstrap)
                 if perturbed:
-                    changes = invariance.changes(perturbed, groups[0], seeds[0], homes, bootstrap)
+                    changes = invariance.changes(perturbed, groups[0], seeds[0], store, bootstrap)
                     part = part.model_copy(update={"perturbed": changes})
                 results.append(part)
                 if zoo == trained_on:
@@ -148,7 +150,7 @@ def _score_zoo(
     zoo: Zoo,
     trained_on: Zoo,
     protocol: str,
-    homes: Sequence[Path],
+    store: Store,
     bootstrap: Bootstrap,
 ) -> tuple[ZooResult, _Values]:
     chosen = [tasks.get(name) for name in seeds[0].samples]
@@ -162,9 +164,9 @@ def _score_zoo(
         seeds=list(method.seeds) if method.seeds else None,
         runs=seeds[0].runs,
         rows=len(seeds[0].labels),
-        collapsed=_collapsed(zoo, seeds[0], homes),
+        collapsed=_collapsed(zoo, seeds[0], store),
         tasks={task.name: score for task, (score, _) in zip(chosen, scored, strict=True)},
-        references=_references(zoo, protocol, [task.name for task in chosen], homes),
+        references=_references(zoo, protocol, [task.name for task in chosen], store),
         stamp=Stamp(
             labels_sha256=seeds[0].chosen.sha256,
             split=SPLIT,
@@ -209,8 +211,8 @@ def _score_task(
     return result, values
 
 
-def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
-    rate = hub.majority_rate(zoo, homes)
+def _collapsed(zoo: Zoo, joined: Joined, store: Store) -> Collapsed:
+    rate = hub.majority_rate(zoo, store)
     if rate is None:
         reason = "the zoo's manifest does not say how many test images each class has"
         return Collapsed(share=None, majority_rate=None, reason=reason)
@@ -219,12 +221,12 @@ def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
     return Collapsed(share=rounded(share), majority_rate=rounded(rate))
 
 
-def _references(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
-    """The predictions that the zoo carries of its test split; the split of later papers has other rows."""
+def _references(zoo: Zoo, protocol: str, names: Sequence[str], store: Store) -> list[Reference]:
+    """The predictions that the zoo carries of its test split, where the protocol scores that."""
     found = []
-    for path in hub.reference_files(zoo, homes) if protocol != NFN else ():
+    for path in hub.reference_files(zoo, store) if PROTOCOLS[protocol].references else ():
         file = read_predictions(path)
-        joined = join(file, file.groups[0], protocol, homes)
+        joined = join(file, file.groups[0], protocol, store)
         scores = {name: _points(tasks.get(name), joined.samples[name]) for name in names if name in joined.samples}
         found.append(Reference(name=path.stem, predictions_sha256=file.sha256, tasks=scores))
     return found

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import zoos
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError, closest, did_you_mean
+from ..files import write_atomically
 from ..zoos import Zoo
 from . import prediction_files, prediction_objects, tasks
 from .columns import Coded, Columns, numbers, short, strings

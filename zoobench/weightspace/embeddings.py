@@ -19,8 +19,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from ..data import hub
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError, did_you_mean
+from ..files import write_atomically
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
 from .figures import Figure, own_style, save
@@ -93,7 +93,8 @@ def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
     Raises:
         ZoobenchError: an id that the zoo does not have.
     """
-    everything = pd.concat([hub.load_labels(zoo, split).frame for split in SPLITS]).set_index("example_id")
+    store = hub.Store()
+    everything = pd.concat([hub.load_labels(zoo, split, store).frame for split in SPLITS]).set_index("example_id")
     wanted = pd.Index(ids)
     unknown = wanted[~wanted.isin(everything.index)]
     if len(unknown):
@@ -103,10 +104,10 @@ def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
 
 def weights_of(zoo: Zoo, ids: Sequence[str]) -> np.ndarray:
     """The weights (rows, N) of networks of any split, in the order of their ids."""
-    wanted = pd.Index(ids)
+    wanted, store = pd.Index(ids), hub.Store()
     found: np.ndarray | None = None
     for split in SPLITS:
-        part = hub.load_split(zoo, split, columns=["example_id"])
+        part = hub.load_split(zoo, split, columns=["example_id"], store=store)
         position = wanted.get_indexer(pd.Index(part.labels["example_id"]))
         if found is None:
             found = np.empty((len(wanted), part.layout.size), np.float32)

@@ -1,6 +1,6 @@
 """How the Tetris recipe was chosen: linear probes of candidate recipes, scored on the validation split.
 
-    python benchmarks/tetris_recipe.py
+    python -m reproductions.tetris_recipe
 
 Trains 600 runs for each candidate (training images per class, grey noise, learning rate, batch size) and each of
 three draws of the images, and prints validation R² in % of ridge probes on W and s(W), with the networks' final test

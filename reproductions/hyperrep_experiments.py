@@ -1,4 +1,4 @@
-"""Entries of the tables of reproduce_hyperrep.py: what is trained for them, once, and what it comes to."""
+"""Entries of the tables of ``hyperrep``: what is trained for them, once, and what it comes to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from reproduction import ABSENT, Kept, Work, difference, errors_by_norm, scores
 
 from zoobench.data import hub
 from zoobench.predictors.fitted import predict
@@ -18,8 +17,10 @@ from zoobench.scoring.results import Result
 from zoobench.scoring.tasks import get
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder
-from zoobench_baselines.hyperrep import reconstruction_r2
+from zoobench_baselines.hyperrep import HyperRepModel, reconstruction_r2
 from zoobench_leaderboard.baselines import BY_NAME as BY_ENTRY
+
+from .reproduction import ABSENT, Kept, Work, difference, errors_by_norm, scores
 
 # What all tables share but where they say otherwise: one model for all of them.
 REFERENCE = {"loss": "ecd", "architecture": "att-n+t", "seed": "0"}
@@ -36,7 +37,7 @@ WITHIN = 10
 # What Table 7 compares out of distribution.
 TRANSFERRED = "generalization_gap"
 # Name, baseline and parameters of what is compared.
-Entry = tuple[str, str, Mapping[str, str]]
+Representation = tuple[str, str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,13 @@ class Experiments:
 
         return Predicted(zoo, name, make)
 
-    def other(self, zoo: Zoo, entry: Entry) -> Predicted:
+    def other(self, zoo: Zoo, entry: Representation) -> Predicted:
         """Predictions by another representation behind the same probe."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}"
         return Predicted(zoo, name, lambda: self.work.entry(name, lambda path: run(baseline, zoo, parameters, path)))
 
-    def transferred(self, zoo: Zoo, entry: Entry, on: Sequence[Zoo]) -> Predicted:
+    def transferred(self, zoo: Zoo, entry: Representation, on: Sequence[Zoo]) -> Predicted:
         """The same of other zoos' networks, and of Table 7's task alone."""
         label, baseline, parameters = entry
         name = f"{label}-{zoo.repo}-{zoo.spec.config}-on-all"
@@ -110,7 +111,9 @@ class Experiments:
             weights = hub.load_split(entry.zoo, split).weights
             if moderate:
                 weights = weights[within(weights, hub.load_split(entry.zoo, "train").weights)]
-            return f"{reconstruction_r2(load_encoder(path.with_suffix('')), weights):.3f}"
+            model = load_encoder(path.with_suffix(""))
+            assert isinstance(model, HyperRepModel), f"{entry.name} rebuilds no networks"
+            return f"{reconstruction_r2(model, weights):.3f}"
 
         return self._number(entry, f"reconstruction, {split}{f', within {WITHIN}' if moderate else ''}", text)
 

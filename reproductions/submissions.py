@@ -1,6 +1,6 @@
 """Submit the baselines to the leaderboard of this repository, on zoos that are built here.
 
-    python benchmarks/submit_baselines.py [--dir leaderboard] [--entries gbm-stats,...] [ZOO ...]
+    python -m reproductions.submissions [--dir leaderboard] [--entries gbm-stats,...] [ZOO ...]
 
 Without ZOO: every built zoo but the tiny ones. Predictions that are there are not made again: remove a file to have it
 made anew. Labels are pinned, and everything is scored at the end (``zoobench leaderboard score``).

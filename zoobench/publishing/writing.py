@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..data import manifest, shards
+from ..data.folder import CARD, PICTURES, DatasetFolder, Places
+from ..files import write_atomically
 from ..weightspace import plots
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
@@ -35,8 +37,8 @@ def write_config(
     work: Path,
     parts: Sequence[Path],
     about: dict[str, Any],
-    add: Callable[[Path], None] | None = None,
-) -> Path:
+    add: Callable[[DatasetFolder], None] | None = None,
+) -> DatasetFolder:
     """Write a config of the dataset folder ``out/<repo>``.
 
     Args:
@@ -45,22 +47,21 @@ def write_config(
         work: a folder on the same disk for what is not ready yet.
         parts: parquet files of rows; all rows of a run are in one of them.
         about: fields of the manifest entry that the rows do not tell: where they come from, and what was dropped.
-        add: writes more files: pictures for the card as ``pictures/<config>-*.png``, named protocols as
-            ``protocols/<config>/<name>.parquet``, below the folder it is given.
+        add: writes more files at their places in the folder that it is given: pictures for the card, named protocols.
 
     Returns:
         the dataset folder.
     """
-    spec, fresh = zoo.spec, work / "fresh"
-    shutil.rmtree(fresh, ignore_errors=True)
+    spec, fresh = zoo.spec, DatasetFolder(work / "fresh")
+    shutil.rmtree(fresh.path, ignore_errors=True)
     keys = [pq.read_table(part, columns=["run_id", "epoch"]) for part in parts]
     runs = sorted({run for table in keys for run in table["run_id"].unique().to_pylist()})
     split_of_run = {run_id: split_of(spec, run_id) for run_id in runs}
     counts = list(split_of_run.values())
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
-    row_files = sorted((fresh / spec.config).glob("*.parquet"))
+    row_files = sorted(fresh.locate(Places(spec.config).rows).glob("*.parquet"))
     write_references(zoo, fresh)
-    plots.write_pictures(plots.view(zoo.id, spec.images.classes, row_files), fresh / "pictures", spec.config)
+    plots.write_pictures(plots.view(zoo.id, spec.images.classes, row_files), fresh.locate(PICTURES), spec.config)
     if add:
         add(fresh)
     entry = manifest.ConfigManifest(
@@ -73,38 +74,35 @@ def write_config(
         runs=len(runs),
         rows=sum(rows.values()),
         splits={split: manifest.SplitCount(runs=counts.count(split), rows=rows[split]) for split in SPLITS},
-        files=[manifest.file_entry(fresh, path) for path in sorted(fresh.rglob("*")) if path.is_file()],
+        files=[manifest.file_entry(fresh.path, path) for path in sorted(fresh.path.rglob("*")) if path.is_file()],
         versions={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _VERSIONS_OF},
         built=datetime.datetime.now(datetime.UTC).date().isoformat(),
         **about,
     )
-    return _install(fresh, out / zoo.repo, zoo, entry)
+    return _install(fresh, DatasetFolder(out / zoo.repo), zoo, entry)
 
 
-def _install(fresh: Path, folder: Path, zoo: Zoo, entry: manifest.ConfigManifest) -> Path:
+def _install(fresh: DatasetFolder, folder: DatasetFolder, zoo: Zoo, entry: manifest.ConfigManifest) -> DatasetFolder:
     """Move the prepared files into the dataset folder, then write its manifest and card."""
-    folder.mkdir(parents=True, exist_ok=True)
-    configs = {}
-    if (folder / manifest.FILE_NAME).exists():
-        configs = dict(manifest.read_manifest(folder).configs)
+    configs = dict(folder.manifest.configs) if folder.is_there else {}
     if old := configs.get(zoo.spec.config):
         for gone in old.files:
-            (folder / gone.path).unlink(missing_ok=True)
+            folder.locate(gone.path).unlink(missing_ok=True)
     configs[zoo.spec.config] = entry
-    for place in manifest.places(zoo.spec.config):
-        target = folder / place
+    folder.locate(PICTURES).mkdir(parents=True, exist_ok=True)
+    for place in Places(zoo.spec.config).folders:
+        source, target = fresh.locate(place), folder.locate(place)
         if target.exists():
             shutil.rmtree(target)
-        if (fresh / place).exists():
+        if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(fresh / place, target)
-    (folder / "pictures").mkdir(exist_ok=True)
-    for picture in (fresh / "pictures").iterdir():
-        picture.replace(folder / "pictures" / picture.name)
+            shutil.move(source, target)
+    for picture in fresh.locate(PICTURES).iterdir():
+        picture.replace(folder.locate(PICTURES) / picture.name)
     whole = manifest.Manifest(
         schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs=dict(sorted(configs.items()))
     )
-    manifest.write_manifest(folder, whole)
-    manifest.write_atomically(folder / "README.md", card.render(whole).encode())
+    folder.write_manifest(whole)
+    write_atomically(folder.locate(CARD), card.render(whole).encode())
     return folder

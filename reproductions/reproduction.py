@@ -1,4 +1,4 @@
-"""What the reproductions of papers share: entries that are computed once, Markdown tables, and their documents."""
+"""What the reproductions of papers share: entries that are computed once, and what is said of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import datetime
 import functools
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ import pandas as pd
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
+from zoobench.files import write_atomically
+from zoobench.publishing.documents import hardware
 from zoobench.scoring.compare import Comparison, compare
 from zoobench.scoring.harness import evaluate
 from zoobench.scoring.results import Score, ZooResult
@@ -182,21 +182,6 @@ def errors_by_norm(path: Path, zoo: Zoo) -> str:
     return text
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def hardware() -> str:
-    """CPU cores and model, and the GPU if there is one."""
-    import torch
-
-    info = Path("/proc/cpuinfo")
-    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-    cpu = f"{os.cpu_count()} CPU cores{f' ({models[0]})' if models else ''}"
-    return f"{cpu}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else cpu
-
-
 def about(command: str, work: Work | Kept, zoos: Sequence[Zoo]) -> str:
     """Where the tables come from: command, day, machine, time, and the zoos by the hash of their test labels."""
     labels = ", ".join(f"`{zoo.id}` {hub.load_labels(zoo, 'test').sha256[:12]}…" for zoo in zoos)
@@ -204,17 +189,3 @@ def about(command: str, work: Work | Kept, zoos: Sequence[Zoo]) -> str:
         f"Made by `{command}` on {datetime.datetime.now(datetime.UTC).date()}, {hardware()}: "
         f"{sum(work.seconds().values()) / 60:.0f} minutes for searches and fits. Test labels by sha256: {labels}."
     )
-
-
-def write(path: Path, title: str, parts: Sequence[str], section: str = "tables") -> None:
-    """Put tables into a document, between the two marks of their section; the text around them stays.
-
-    A section that the document does not have comes at its end.
-    """
-    start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
-    text = path.read_text() if path.exists() else f"# {title}\n"
-    if start not in text:
-        text += f"\n{start}\n{end}\n"
-    before, rest = text.split(start)
-    content = "\n\n".join(parts)
-    path.write_text(f"{before}{start}\n\n{content}\n\n{end}{rest.split(end)[1]}")

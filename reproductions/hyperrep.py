@@ -1,9 +1,9 @@
 """Tables of Schürholt 2021 on our zoos beside the paper's, and pictures of hyper-representations.
 
-    python benchmarks/reproduce_hyperrep.py [--tables 1,2,3,4,5,6,7,sizes] [--size cpu] [--scale lite]
+    python -m reproductions.hyperrep [--tables 1,2,3,4,5,6,7,sizes] [--size cpu] [--scale lite]
 
 The Tetris zoos are taken at ``--tetris`` (full), the others at ``--scale``. ``--size`` says how long and how wide is
-trained (``SIZES`` in hyperrep_experiments.py). Models and predictions stay in ``--work`` (build/hyperrep), numbers in
+trained (``SIZES`` in ``hyperrep_experiments``). Models and predictions stay in ``--work`` (build/hyperrep), numbers in
 docs/reproduction/hyperrep.json, and what is there is not computed again; with ``--untrained``, what would have to be
 trained is left out. Tables go into docs/reproduction/hyperrep.md, between its two marks; pictures into
 docs/reproduction/hyperrep/.
@@ -17,8 +17,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hyperrep_experiments import SIZES, WITHIN, Entry, Experiments, Predicted, within
-from reproduction import (
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+
+from zoobench.data import hub
+from zoobench.publishing.documents import table, write
+from zoobench.scoring.metrics import BY_NAME
+from zoobench.weightspace import embeddings
+from zoobench.zoos import Zoo
+from zoobench_baselines.encoding import load_encoder, vectors
+from zoobench_baselines.hyperrep.augment import Augmentation
+from zoobench_leaderboard.literature import SCHURHOLT, reported
+
+from .hyperrep_experiments import SIZES, WITHIN, Experiments, Predicted, Representation, within
+from .reproduction import (
     ABSENT,
     DOCUMENTS,
     ERRORS_BY_NORM,
@@ -27,10 +39,8 @@ from reproduction import (
     about,
     add_tables,
     built,
-    table,
-    write,
 )
-from schurholt_tables import (
+from .schurholt_tables import (
     ARCHITECTURES,
     AUGMENTATIONS,
     LOSSES,
@@ -42,16 +52,6 @@ from schurholt_tables import (
     TETRIS_TASKS,
     TRANSFER,
 )
-from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
-
-from zoobench.data import hub
-from zoobench.scoring.metrics import BY_NAME
-from zoobench.weightspace import embeddings
-from zoobench.zoos import Zoo
-from zoobench_baselines.encoding import load_encoder, vectors
-from zoobench_baselines.hyperrep.augment import Augmentation
-from zoobench_leaderboard.literature import SCHURHOLT, reported
 
 TITLE = "Hyper-representations: Schürholt et al. 2021 on our zoos"
 # Of z on the Tetris zoos; the first is the reference's.
@@ -63,9 +63,9 @@ ARCHITECTURES_AT: Mapping[str, Sequence[Mapping[str, str]]] = {
     "paper": ({},),
     "smoke": ({},),
 }
-W: Entry = ("W", "linear", {"features": "W"})
-STATISTICS: Entry = ("s(W)", "linear", {"features": "stats-1-99"})
-REDUCTIONS: tuple[Entry, ...] = (
+W: Representation = ("W", "linear", {"features": "W"})
+STATISTICS: Representation = ("s(W)", "linear", {"features": "stats-1-99"})
+REDUCTIONS: tuple[Representation, ...] = (
     ("PCA, linear", "pca", {"kernel": "linear"}),
     ("PCA, cosine", "pca", {"kernel": "cosine"}),
     ("PCA, RBF", "pca", {"kernel": "rbf"}),
@@ -132,7 +132,7 @@ def table_3(experiments: Experiments, tetris: Sequence[Zoo], **_: Sequence[Zoo])
     return f"{title}: permutation (P), erasing (E), noise (N).\n\n{table(head, rows)}"
 
 
-def compared(experiments: Experiments, zoo: Zoo, losses: Sequence[str], entries: Sequence[Entry]) -> str:
+def compared(experiments: Experiments, zoo: Zoo, losses: Sequence[str], entries: Sequence[Representation]) -> str:
     """One zoo: representations as columns, tasks as rows; what the first loss's has over W and s(W).
 
     The paper's tables have one loss, which stands first here: it reports the better of EcD and Ec+D (sec. 4.3).
@@ -271,7 +271,7 @@ TABLES: Mapping[str, Callable[..., str]] = {
 }
 
 
-def draw(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
+def draw_maps(experiments: Experiments, zoo: Zoo, kinds: Sequence[str]) -> None:
     """Figure 4: maps of the test networks' weights and z, coloured by test accuracy and, where it varies, initialiser.
 
     Drawn is the hyper-representation of EcD, where there is one.
@@ -305,8 +305,8 @@ def main() -> None:
     parts = [TABLES[number](experiments, **zoos) for number in arguments.tables]
     for number, group, kinds in (("5", "tetris", ("pca", "umap")), ("4", "mnist", ("umap",))):
         for zoo in zoos[group] if number in arguments.tables else ():
-            draw(experiments, zoo, kinds)
-    command = f"python benchmarks/reproduce_hyperrep.py --tables {','.join(arguments.tables)} --size {arguments.size}"
+            draw_maps(experiments, zoo, kinds)
+    command = f"python -m reproductions.hyperrep --tables {','.join(arguments.tables)} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""
     write(

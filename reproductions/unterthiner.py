@@ -1,6 +1,6 @@
 """Tables 1, 2, 3 and 5 of Unterthiner et al. 2020 on our zoos, beside the paper's.
 
-    python benchmarks/reproduce_unterthiner.py [--scale lite] [--trials 5] [--tables 2,5] [--work build/unterthiner]
+    python -m reproductions.unterthiner [--scale lite] [--trials 5] [--tables 2,5] [--work build/unterthiner]
 
 Every entry is a search over the paper's ranges by 3-fold cross-validation on the train runs, fitted once more and
 scored on the test split: predictions, and what was chosen, stay in ``--work``, and what is there is not computed again.
@@ -13,7 +13,12 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reproduction import (
+from zoobench.predictors.run import Selection, run
+from zoobench.publishing.documents import table, write
+from zoobench.scoring.harness import evaluate
+from zoobench.zoos import Zoo
+
+from .reproduction import (
     DOCUMENTS,
     ERRORS_BY_NORM,
     Work,
@@ -24,13 +29,7 @@ from reproduction import (
     errors_by_norm,
     parser,
     scores,
-    table,
-    write,
 )
-
-from zoobench.predictors.run import Selection, run
-from zoobench.scoring.harness import evaluate
-from zoobench.zoos import Zoo
 
 TITLE = "Predicting accuracy from weights: Unterthiner et al. 2020 on our zoos"
 TASK = "accuracy"
@@ -184,7 +183,7 @@ def main() -> None:
     for name in arguments.tables:
         work = Work(arguments.work)
         parts = TABLES[name](work, zoos, arguments.trials)
-        command = f"python benchmarks/reproduce_unterthiner.py --scale {arguments.scale} --trials {arguments.trials}"
+        command = f"python -m reproductions.unterthiner --scale {arguments.scale} --trials {arguments.trials}"
         command += f" --tables {name} --collections {','.join(zoo.spec.config for zoo in zoos)}"
         write(DOCUMENTS / "unterthiner.md", TITLE, [about(command, work, zoos), *parts], f"table {name}")
 

@@ -1,6 +1,6 @@
 """Tables 2 to 9 of Liu on our zoos beside the paper's, its Figure 3, and its pictures of embeddings with numbers.
 
-    python benchmarks/reproduce_comvex.py [--scale lite] [--trials 5] [--work build/comvex] [--pictures mnist]
+    python -m reproductions.comvex [--scale lite] [--trials 5] [--work build/comvex] [--pictures mnist]
 
 Every row is a search over the ranges of the paper's appendix A, judged by 3-fold cross-validation on the train runs
 (CNN Zoo 2: on the validation runs), fitted once more and scored on the test split. Predictions, models and trials stay
@@ -20,20 +20,22 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from reproduction import DOCUMENTS, Work, about, built, difference, parser, scores, table, write
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
-from zoobench.data.manifest import write_atomically
+from zoobench.files import write_atomically
 from zoobench.predictors.examples import examples
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.run import Selection, run
+from zoobench.publishing.documents import table, write
 from zoobench.scoring.tasks import get
 from zoobench.weightspace import embeddings
 from zoobench.zoos import Zoo
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder
 from zoobench_leaderboard.literature import LIU, reported
+
+from .reproduction import DOCUMENTS, Work, about, built, difference, parser, scores
 
 TITLE = "Compact vectors from weight matrices: ComVeX of Liu on our zoos"
 TASK = "accuracy"
@@ -190,8 +192,9 @@ def sized(architecture: str, layout: list[dict[str, object]], parameters: Mappin
     """Parameters of the model of one trial."""
     head = {"task": TASK, "low": 0.0, "high": 1.0, "bounded": True, "classes": ()}
     with torch.device("meta"):
-        sizes = {name: parameters[name] for name in ("hidden_layers", "hidden_size")}
-        model = ComVeXModel(ComVeXConfig(architecture, layout, heads=[head], **sizes))
+        layers, width = parameters["hidden_layers"], parameters["hidden_size"]
+        config = ComVeXConfig(architecture, layout, hidden_layers=layers, hidden_size=width, heads=[head])
+        model = ComVeXModel(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -304,7 +307,7 @@ def main() -> None:
         for zoo in built(repo, configs, arguments.scale, arguments.collections):
             work = Work(arguments.work / f"{zoo.repo}-{zoo.spec.config}")
             parts = section(work, zoo, arguments.trials, zoo.spec.config == arguments.pictures)
-            command = f"python benchmarks/reproduce_comvex.py --scale {arguments.scale} --trials {arguments.trials}"
+            command = f"python -m reproductions.comvex --scale {arguments.scale} --trials {arguments.trials}"
             command += f" --repos {repo} --collections {zoo.spec.config}"
             write(DOCUMENTS / "comvex.md", TITLE, [about(command, work, [zoo]), *parts], zoo.id)
 
