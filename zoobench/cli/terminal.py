@@ -43,7 +43,7 @@ class TableConsole(Console):
             for part in self._fitted(given) if isinstance(given, Table) else [given]:
                 super().print(part, **{"crop": False, **options})
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(self._legible(text), **options)
 
     def _legible(self, text: str) -> str:

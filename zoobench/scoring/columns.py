@@ -63,13 +63,21 @@ def first_line(error: BaseException) -> str:
     return short(next((line for line in str(error).splitlines() if line), type(error).__name__), 2 * _LONGEST)
 
 
+_TEXT_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column may hold strings; bytes are taken for UTF-8."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    tests += (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    return any(test(kind) for test in tests)
+    return any(test(kind) for test in _TEXT_TYPES)
 
 
 def _is_number(kind: pa.DataType) -> bool:

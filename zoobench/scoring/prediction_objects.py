@@ -56,7 +56,9 @@ def _of_frame(frame: pd.DataFrame, name: str, wanted: Collection[str], ids: Coll
         raise ZoobenchError(f"{name} has columns of {frame.columns.nlevels} levels; name each by one string")
     names = [str(column) for column in frame.columns]
     levels = {level: place for place, level in enumerate(frame.index.names) if level in ids and level not in names}
-    given = [(str(level), frame.index.get_level_values(place)) for level, place in levels.items()]
+    given: list[tuple[str, Any]] = [
+        (str(level), frame.index.get_level_values(place)) for level, place in levels.items()
+    ]
     given += [(column, frame.iloc[:, place]) for place, column in enumerate(names)]
     return _of_arrays(
         [(c, _array(values, c, name) if c in wanted else pa.nulls(0)) for c, values in given], name, wanted

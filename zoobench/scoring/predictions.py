@@ -190,10 +190,11 @@ def sources(predictions: Source | Iterable[Source]) -> list[Source]:
     Raises:
         ZoobenchError: none.
     """
-    one = isinstance(predictions, os.PathLike | str | bytes | pd.DataFrame | Mapping) or hasattr(predictions, "read")
-    if one or prediction_objects.is_arrow(predictions) or not isinstance(predictions, Iterable | None):
-        return [predictions]  # type: ignore[list-item]
-    given = [] if predictions is None else list(predictions)
+    whole: Any = predictions
+    one = isinstance(whole, os.PathLike | str | bytes | pd.DataFrame | Mapping) or hasattr(whole, "read")
+    if one or prediction_objects.is_arrow(whole) or not isinstance(whole, Iterable | None):
+        return [whole]
+    given = [] if whole is None else list(whole)
     if not given:
         raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
     return given
