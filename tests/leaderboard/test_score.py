@@ -89,6 +89,10 @@ BAD = {
         _changed(lambda frame: pd.concat([frame, frame.head(3)])),
         "3 example ids of tetris-zoo-tiny/seed are repeated: ",
     ),
+    "numbers that no metric survives": (
+        _changed(lambda frame: frame.assign(accuracy=1e308)),
+        "column 'accuracy' is beyond ±3.4e+38, the largest in single precision",
+    ),
     "2 GB": (_two_gigabytes, "seed.parquet has 2,000 MB; predictions of one zoo have 100 MB at most"),
     "a link": (_to_a_link, "seed.parquet is a link; a submission holds plain files only"),
     "a link to a folder": (
