@@ -66,6 +66,8 @@ def test_files_that_do_not_belong_together_are_refused_and_scored_anew(zoobench,
         case "no targets":
             for path in board.glob("labels/*/targets/*.json"):
                 path.unlink()
+        case _:
+            raise ValueError(damage)
     with pytest.raises(ZoobenchError, match="run zoobench leaderboard score"):
         read_all(board)
     again = 0 if damage == "no targets" else 1
