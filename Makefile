@@ -73,12 +73,11 @@ reproduce-hyperrep: $(VENV)/.dev  ## Tables of Schürholt et al.; hours (SIZE=pa
 submissions: $(VENV)/.dev  ## Every baseline on every built zoo, pinned, scored; hours.
 	$(BIN)/python -m reproductions.submissions
 
-leaderboard-check: $(VENV)/.dev  ## Score every committed submission again; the results must be the committed ones.
-	$(BIN)/zoobench leaderboard score --all
-	git diff --exit-code --stat -- leaderboard/results
+leaderboard-check: $(VENV)/.dev  ## Score every committed submission again; the values must be the committed ones.
+	$(BIN)/zoobench leaderboard check
 
-page: $(VENV)/.dev browser  ## The page of the committed results, which the README links, and its picture of it.
-	$(BIN)/zoobench leaderboard page --out docs/leaderboard.html
+page: $(VENV)/.dev browser  ## The page of the committed results, leaderboard/index.html, and the README's picture of it.
+	$(BIN)/zoobench leaderboard page
 	$(BIN)/pytest -q -k pictures tests/leaderboard/test_page_browser.py
 	cp build/screenshots/board.png docs/leaderboard.png
 

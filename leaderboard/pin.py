@@ -11,7 +11,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.files import write_atomically
 from zoobench.zoos import Zoo
 
-from .score import LABELS
+from .targets import LABELS
 
 
 def pin(board: Path, zoo: Zoo) -> Path:

@@ -18,7 +18,7 @@ from zoobench.scoring.tasks import get
 from zoobench.zoos import Zoo
 from zoobench_baselines.encoding import load_encoder
 from zoobench_baselines.hyperrep import HyperRepModel, reconstruction_r2
-from zoobench_leaderboard.baselines import BY_NAME as BY_ENTRY
+from zoobench_leaderboard.entries import BY_NAME as BY_ENTRY
 
 from .reproduction import ABSENT, Kept, Work, difference, errors_by_norm, scores
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zoobench.data import hub
 from zoobench.zoos import resolve
-from zoobench_leaderboard.baselines import ENTRIES, submit
+from zoobench_leaderboard.entries import ENTRIES, lay_down
 from zoobench_leaderboard.pin import pin
 from zoobench_leaderboard.score import score_all
 
@@ -33,7 +33,7 @@ def main() -> None:
         covered = [zoo for zoo in zoos if entry.covers(zoo)]
         if entry.name in wanted and covered:
             start = time.perf_counter()
-            made = submit(arguments.dir, entry, covered, again=False)
+            made = lay_down(arguments.dir, entry, covered, again=False)
             print(f"{entry.name}: {len(made)} files in {time.perf_counter() - start:.0f} s", flush=True)
     score_all(arguments.dir)
 

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ZoobenchError
+from ..errors import ZoobenchError, shown
+from . import output
 from .baselines import app as baselines_app
 from .parts import JsonFlag, needs, print_json
 from .scoring import app as score_app
@@ -268,10 +269,11 @@ def main() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-    _mount_commands()
-    try:
-        app()
-    except ZoobenchError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
+    with output.shielded():
+        _mount_commands()
+        try:
+            app()
+        except ZoobenchError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(2)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ..scoring import metrics
@@ -15,16 +14,11 @@ from ..scoring.results import Average, Matrix, Result, Score, ZooResult, number
 from ..scoring.tasks import Task
 from ..zoos.layout import layout_of
 from ..zoos.spec import ZooSpec
+from .terminal import console as console
 
 if TYPE_CHECKING:
     from ..building.repo import Outcome
     from ..weightspace.embeddings import Separation
-
-
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for every table where there is none."""
-    output = Console()
-    return output if output.is_terminal else Console(width=240)
 
 
 def result_tables(result: Result) -> list[Table]:

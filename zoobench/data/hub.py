@@ -1,4 +1,4 @@
-"""Where zoos are found: local dataset folders first, then the Hub.
+"""Where zoos are found, in local dataset folders first, then on the Hub, and what is read of them.
 
 ``ZOOBENCH_DATA`` (default: the user's cache folder) holds dataset folders, one per repo. A file that is not there is
 downloaded by ``huggingface_hub``, which keeps its own cache and honours ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``.

@@ -89,6 +89,5 @@ def write_references(zoo: Zoo, folder: DatasetFolder) -> None:
     for name, (predict, applies) in REFERENCES.items():
         frame = pd.DataFrame({"zoo": zoo.id, "example_id": splits[2]["example_id"]})
         for task in filter(applies, known):
-            values = predict(task, *splits)
-            frame[task.name] = values if task.kind == CLASSIFICATION else values.astype(np.float32)
+            frame[task.name] = predict(task, *splits)
         write_predictions(frame, folder.locate(places.reference(name)))

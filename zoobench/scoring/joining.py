@@ -16,8 +16,9 @@ from ..errors import ZoobenchError
 from ..zoos import SCALES, Zoo
 from . import tasks
 from .bootstrap import Sample
+from .columns import Coded
 from .metrics import CLASSIFICATION
-from .predictions import Coded, Group, Predictions
+from .predictions import Group, Predictions
 from .protocols import Rows, rows_of
 
 

@@ -6,7 +6,7 @@ imports of the original Small CNN Zoo can carry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -119,6 +119,18 @@ ALL: tuple[Protocol, ...] = (
 )
 BY_NAME: Mapping[str, Protocol] = {protocol.name: protocol for protocol in ALL}
 NAMES = tuple(BY_NAME)
+
+
+def named(protocols: str | Iterable[str] | None) -> list[str]:
+    """One protocol or several, each once; none given means all checkpoints.
+
+    Raises:
+        ZoobenchError: neither a name nor several.
+    """
+    if not isinstance(protocols, Iterable | None):
+        raise ZoobenchError(f"protocols are names, as 'final' or ['all', 'final'], not {protocols!r}")
+    given = [protocols] if isinstance(protocols, str) else [] if protocols is None else list(protocols)
+    return list(dict.fromkeys(given)) or [ALL[0].name]
 
 
 def get(name: str) -> Protocol:

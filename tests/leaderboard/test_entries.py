@@ -11,10 +11,11 @@ from zoobench.data import hub
 from zoobench.predictors import predictor
 from zoobench.predictors.examples import learnable
 from zoobench.zoos import ALL, Zoo, resolve
-from zoobench_leaderboard.baselines import BY_NAME, ENTRIES, SEEDS, learned, submit
+from zoobench_leaderboard.entries import BY_NAME, ENTRIES, SEEDS, lay_down, learned
 from zoobench_leaderboard.pin import pin
 from zoobench_leaderboard.score import score_submission
 from zoobench_leaderboard.submission import read_submission
+from zoobench_leaderboard.targets import labels_of
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -28,17 +29,17 @@ def test_entries_are_baselines_with_parameters_that_they_have(entry):
 
 def test_a_random_method_has_a_file_for_each_seed_and_none_is_made_twice(tiny, tmp_path):
     entry = BY_NAME["comvex-linear"]
-    made = submit(tmp_path, entry, [tiny], again=False)
+    made = lay_down(tmp_path, entry, [tiny], again=False)
     folder = tmp_path / "submissions" / "comvex-linear" / "tetris-zoo-tiny"
     assert made == [folder / f"seed-seed{seed}.parquet" for seed in SEEDS]
     first, second, _ = (pd.read_parquet(path) for path in made)
     assert not first.equals(second)
-    assert submit(tmp_path, entry, [tiny], again=False) == []
+    assert lay_down(tmp_path, entry, [tiny], again=False) == []
     assert read_submission(folder.parent).description.method == "ComVeX-Linear"
 
 
 def test_the_command_in_the_description_makes_the_same_predictions(tiny, tmp_path, zoobench):
-    (made,) = submit(tmp_path, BY_NAME["gbm-stats"], [tiny])
+    (made,) = lay_down(tmp_path, BY_NAME["gbm-stats"], [tiny])
     command = yaml.safe_load((made.parents[1] / "submission.yaml").read_text())["command"]
     words = command.replace("ZOO.parquet", str(tmp_path / "again.parquet")).replace("ZOO", tiny.id).split()
     assert words[:2] == ["zoobench", "run"]
@@ -68,14 +69,14 @@ def test_an_entry_that_transfers_predicts_every_zoo_by_every_other(tiny_home, tm
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
     zoos = [resolve("tetris-zoo-tiny/seed"), resolve("tetris-zoo-tiny/hyp")]
     entry = dataclasses.replace(BY_NAME["linear-stats"], transfers=("tetris-zoo",))
-    made = submit(tmp_path, entry, zoos)
+    made = lay_down(tmp_path, entry, zoos)
     pairs = {(zoo, origin) for path in made for zoo, origin in pd.read_parquet(path)[["zoo", "trained_on"]].to_numpy()}
     assert pairs == {(zoo.id, origin.id) for zoo in zoos for origin in zoos}
     for zoo in zoos:
         pin(tmp_path, zoo)
-    results = score_submission(tmp_path, read_submission(tmp_path / "submissions" / "linear-stats")).results
+    results = score_submission(read_submission(tmp_path / "submissions" / "linear-stats"), labels_of(tmp_path)).results
     assert {(result.zoo, result.trained_on) for result in results} == pairs
-    assert submit(tmp_path, entry, zoos, again=False) == []
+    assert lay_down(tmp_path, entry, zoos, again=False) == []
 
 
 def test_learned_parameters_are_counted(tiny, tmp_path):

@@ -166,7 +166,7 @@ ENTRIES = (
 BY_NAME = {entry.name: entry for entry in ENTRIES}
 
 
-def submit(board: Path, entry: Entry, zoos: Sequence[Zoo], again: bool = True) -> list[Path]:
+def lay_down(board: Path, entry: Entry, zoos: Sequence[Zoo], again: bool = True) -> list[Path]:
     """Lay down the predictions of an entry, and its description.
 
     Args:
