@@ -6,7 +6,6 @@ Frozen dataclasses only. What is done with them lives above: ``layout`` counts p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..distributions import Distribution
@@ -110,7 +109,7 @@ class Layer:
     """
 
     @property
-    def tensors(self) -> Mapping[str, tuple[int, ...]]:
+    def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of its parameters, in ``state_dict`` order: ``<name>.weight``, and ``<name>.bias`` of what
         starts at the run's constant."""
         return {}
@@ -124,7 +123,7 @@ class Linear(Layer):
     bias: bool = True
 
     @property
-    def tensors(self) -> Mapping[str, tuple[int, ...]]:
+    def tensors(self) -> dict[str, tuple[int, ...]]:
         weight: dict[str, tuple[int, ...]] = {f"{self.name}.weight": (self.outputs, self.inputs)}
         return weight | ({f"{self.name}.bias": (self.outputs,)} if self.bias else {})
 
@@ -140,7 +139,7 @@ class Conv(Layer):
     stride: int = 1
 
     @property
-    def tensors(self) -> Mapping[str, tuple[int, ...]]:
+    def tensors(self) -> dict[str, tuple[int, ...]]:
         kernel = (self.outputs, self.inputs, self.kernel, self.kernel)
         return {f"{self.name}.weight": kernel, f"{self.name}.bias": (self.outputs,)}
 
