@@ -12,8 +12,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.zoos import Zoo, resolve
 
 if TYPE_CHECKING:
-    from zoobench.data.folder import MANIFEST
-from zoobench.data.manifest import ConfigManifest
+    from zoobench.data.manifest import ConfigManifest
 
 app = typer.Typer(help="Import an original release as a dataset folder.", no_args_is_help=True)
 
@@ -91,6 +90,8 @@ def _full(name: str) -> Zoo:
 
 
 def _report(folder: Path, config: ConfigManifest) -> None:
+    from zoobench.data.folder import MANIFEST
+
     read = config.release.rows if config.release else config.rows
     typer.echo(
         f"imported {config.zoo} into {folder}: {config.rows:,} of {read:,} checkpoints, {config.runs:,} runs, "
