@@ -18,6 +18,7 @@ import numpy as np
 import platformdirs
 
 from ..errors import ZoobenchError
+from ..files import whole
 from ..zoos.spec import HubImages, Preprocessing, Scale, TetrisImages, ZooSpec
 
 IMAGES_VARIABLE = "ZOOBENCH_IMAGES"
@@ -121,9 +122,8 @@ def _cache_folder() -> Path:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
-    np.save(temporary, array)
-    temporary.replace(path)
+    with whole(path) as fresh:
+        np.save(fresh, array)
 
 
 def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | None = None) -> Images:
