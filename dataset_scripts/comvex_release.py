@@ -1,10 +1,11 @@
 """CNN Zoo 2: its author's predictor files, and the checkpoints that his code collects.
 
-A predictor file is a dict of tensors ``w1`` ... ``w4`` and ``test_acc``: row r of ``w<k>`` is the matrix
-[weights | bias] of layer k of network r, (out, in * k * k + 1), flattened. It tells neither runs nor epochs nor
-hyperparameters: networks are taken to be stored run by run, every run with the same number of checkpoints, and that
-claim is checked against the weights. Several files (train, validation, test) are one zoo; where they have ``indices``,
-their rows are put in that order. A folder of collected checkpoints has one folder per run, of files with ``epoch``, ``state_dict`` and accuracies.
+A predictor file is a dict of tensors ``w1`` ... ``w4`` and ``test_acc``: row r of ``w<k>`` is the matrix [weights |
+bias] of layer k of network r, (out, in * k * k + 1), flattened. It tells neither runs nor epochs nor hyperparameters:
+networks are taken to be stored run by run, every run with the same number of checkpoints, and that claim is checked
+against the weights. Several files (train, validation, test) are one zoo; where they have ``indices``, their rows are
+put in that order. A folder of collected checkpoints has one folder per run, of files with ``epoch``, ``state_dict`` and
+accuracies.
 """
 
 from __future__ import annotations

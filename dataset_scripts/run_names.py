@@ -55,7 +55,7 @@ def _named(path: Path, names: pd.Series) -> tuple[pd.Series, str]:
     """Names without the folders before them, unless two runs differ in nothing else."""
     if names.isna().any():
         raise ZoobenchError(f"{path}: row {int(names.isna().to_numpy().argmax()):,} has no run; {_WAY_OUT}")
-    texts = names.astype(str)
+    texts = names.astype(str).str.rstrip("/\\")
     parts = texts.str.extract(_FOLDER)
     if parts["name"].isna().any():
         return texts, "`run_id` is the run's name in the file."

@@ -251,18 +251,19 @@ def _released_layers(path: Path, width: int) -> dict[str, dict[str, np.ndarray]]
             f"{path.name} cannot be read ({error}); it should have varname, start_idx, end_idx, shape"
         ) from error
     end = 0
-    layers: dict[str, dict[str, np.ndarray]] = {}
     for start, stop, name, shape in variables:
-        if start != end or stop > width or stop - start != math.prod(shape) or min(shape, default=1) < 0:
+        if start != end or stop - start != math.prod(shape) or min(shape, default=1) < 0:
             raise ZoobenchError(
                 f"{path.name}: {name} of shape {shape} takes columns {start:,} to {stop:,}, after one that ends at "
                 f"{end:,}; the layout has a gap, an overlap or a wrong size"
             )
         end = stop
-        layer, _, part = name.removesuffix(":0").rpartition("/")
-        layers.setdefault(layer, {})[part] = np.arange(start, stop).reshape(shape)
     if end != width:
         raise ZoobenchError(f"{path.name} sums to {end:,} weights, a row of weights.npy has {width:,}")
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for start, stop, name, shape in variables:
+        layer, _, part = name.removesuffix(":0").rpartition("/")
+        layers.setdefault(layer, {})[part] = np.arange(start, stop).reshape(shape)
     return layers
 
 

@@ -146,9 +146,9 @@ def _load_stream(path: Path, file: BinaryIO) -> Any:
     found: dict[str, np.ndarray] = {}
     kinds: dict[str, str] = {}
 
-    def storage(pid: tuple[Any, ...]) -> Storage:
-        if pid[0] == "module":
-            raise pickle.UnpicklingError("a module with its source code")
+    def storage(pid: tuple[Any, ...]) -> Any:
+        if pid[0] == "module":  # a class of modules, which this form stores with its source code: only its name is kept
+            return pid[1]
         _, kind, key, _, values, view = pid
         kinds[key] = _kind(kind)
         if view is None:
