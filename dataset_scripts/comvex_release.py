@@ -74,7 +74,7 @@ def _predictor_files(paths: Sequence[Path], zoo: Zoo, per_run: int) -> Release:
         if first != position:
             raise ZoobenchError(f"{paths[position]} has the same content as {paths[first]}; give each file once")
     indices = [file.indices for file in files if file.indices is not None]
-    ordered = len(indices) == len(files) and len(files) > 1
+    ordered = len(indices) == len(files)
     rows = sum(len(file.accuracy) for file in files)
     what = paths[0] if len(paths) == 1 else paths[0].parent
     if ordered and not np.array_equal(np.sort(np.concatenate(indices)), np.arange(rows)):
@@ -111,8 +111,9 @@ def _predictor_files(paths: Sequence[Path], zoo: Zoo, per_run: int) -> Release:
         _NO_HYPERPARAMETERS.format(more=", losses or train accuracies"),
     ]
     if len(files) > 1:
-        by = "in the order of their `indices`" if ordered else "one after the other"
-        notes.append(f"{len(files)} files are one zoo, {by}; their own split is not kept.")
+        notes.append(f"{len(files)} files are one zoo; their own split is not kept.")
+    if ordered:
+        notes.append("Rows are in the order of the files' `indices`.")
     return Release(zoo, ReleaseEntry(format="comvex", files=entries, rows=rows, notes=notes), labels, fetch)
 
 

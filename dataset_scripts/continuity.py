@@ -1,8 +1,8 @@
 """Whether rows that are said to be one run are: consecutive checkpoints of a run are near each other in weight space.
 
 The measure is a ratio: the cosine distance of two rows over the median cosine distance of the first to rows elsewhere
-in the file. It is near 0 for consecutive checkpoints and about 1 for networks that have nothing to do with each other,
-whatever the scale of the weights, and also where all runs begin with the same weights.
+in the file, all seen from the mean of the file's rows. It is near 0 for consecutive checkpoints and about 1 for
+networks that have nothing to do with each other, whatever the scale of the weights, also where all runs begin alike.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from zoobench.publishing.releases import Weights
 
 _ELSEWHERE = 5  # rows that a pair is compared with
 _CHUNK = 256  # rows fetched at once
+_CENTRE = 200  # rows that the mean is taken of
 _PAIRS = 600
 _BORDERS = 200
 _SHOWN = 1200
@@ -31,19 +32,29 @@ def ratios(fetch: Weights, first: np.ndarray, second: np.ndarray, rows: int) -> 
     """
     shifts = np.unique((np.arange(1, _ELSEWHERE + 1) * rows) // (_ELSEWHERE + 1))
     found = np.empty(len(first))
+    centre = _centre(fetch, rows)
     for start in range(0, len(first), _CHUNK):
         part = slice(start, start + _CHUNK)
-        base = _directions(fetch(first[part]))
-        near = 1 - np.einsum("ij,ij->i", base, _directions(fetch(second[part])))
-        far = [1 - np.einsum("ij,ij->i", base, _directions(fetch((first[part] + shift) % rows))) for shift in shifts]
+        base = _directions(fetch(first[part]), centre)
+        others = (_directions(fetch((first[part] + shift) % rows), centre) for shift in shifts)
+        near = 1 - np.einsum("ij,ij->i", base, _directions(fetch(second[part]), centre))
+        far = [1 - np.einsum("ij,ij->i", base, other) for other in others]
         with np.errstate(all="ignore"):
             found[part] = near / np.median(far, axis=0)
     return found
 
 
-def _directions(weights: np.ndarray) -> np.ndarray:
+def _centre(fetch: Weights, rows: int) -> np.ndarray:
+    weights = fetch(np.unique(np.linspace(0, rows - 1, _CENTRE).astype(int)))
+    finite = weights[np.isfinite(weights).all(axis=1)]
+    return finite.mean(axis=0) if len(finite) else np.zeros(weights.shape[1], np.float32)
+
+
+def _directions(weights: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Unit vectors from the centre; NaN for weights that are all zero."""
     with np.errstate(all="ignore"):
-        return weights / np.linalg.norm(weights, axis=1, keepdims=True)
+        moved = np.where(weights.any(axis=1, keepdims=True), weights - centre, np.nan)
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
 
 def check_blocks(path: Path, fetch: Weights, rows: int, per_run: int) -> None:
@@ -118,10 +129,11 @@ def continued(fetch: Weights, runs: np.ndarray, epochs: np.ndarray, alike: np.nd
     firsts, lasts = order[starts], order[np.append(starts[1:], len(order)) - 1]
     if len(firsts) < 3:
         return None
-    ends = _directions(fetch(lasts))
+    centre = _centre(fetch, len(runs))
+    ends = _directions(fetch(lasts), centre)
     for start in range(0, len(firsts), _CHUNK):
         part = firsts[start : start + _CHUNK]
-        apart = 1 - _directions(fetch(part)) @ ends.T
+        apart = 1 - _directions(fetch(part), centre) @ ends.T
         apart[np.arange(len(part)), np.arange(start, start + len(part))] = np.nan
         with np.errstate(all="ignore"):
             shares = apart / np.nanmedian(apart, axis=1, keepdims=True)

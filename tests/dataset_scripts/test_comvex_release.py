@@ -150,8 +150,12 @@ def test_files_given_at_once_are_one_zoo(indices, file, tmp_path, zoobench):
     assert "zoobench import comvex train.pt val.pt test.pt --zoo cnn-zoo-2/mnist" in (folder / "README.md").read_text()
     outcome = zoobench("import", "comvex", paths[0], *arguments)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "already holds cnn-zoo-2/mnist, imported from train.pt, val.pt, test.pt" in outcome.err
-    assert "files of one zoo are given at once" in outcome.err
+    message = {
+        True: "the indices of train.pt are not 0 to 31, each once; give all files of the zoo at once",
+        False: "already holds cnn-zoo-2/mnist, imported from train.pt, val.pt, test.pt; --replace puts train.pt",
+    }
+    assert message[indices] in outcome.err
+    assert read_manifest(folder).configs["mnist"].rows == RUNS * EPOCHS
 
 
 def test_files_that_are_not_one_zoo_are_refused(file, tmp_path, zoobench):
