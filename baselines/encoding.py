@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoobench.data.hub import ZooSplit
-from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 from zoobench.zoos.layout import Layout
 
 from .comvex import ComVeXModel

@@ -1,6 +1,6 @@
 """Everything that is said to be fast, against what people do otherwise, in one run on one machine.
 
-    python benchmarks/bench.py [NAME ...] [--quick] [--write] [--check]
+    python -m benchmarks.bench [NAME ...] [--quick] [--write] [--check]
 
 NAME is one of the modules below; without one, all. Ways take turns, round by round; a rate is the median over rounds,
 a ratio the median of the rounds' ratios with their range. ``--quick`` measures less of each, in a minute or two;
@@ -17,8 +17,10 @@ import sys
 from pathlib import Path
 
 import torch
-from measured import HEAD, Figure
-from reproduction import hardware, table, write
+
+from zoobench.publishing.documents import hardware, table, write
+
+from .measured import HEAD, Measurement
 
 NAMES = ("population", "loading", "features", "scoring", "hyperrep", "startup")
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -33,19 +35,19 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(CORES)
-    figures: list[Figure] = []
+    measured: list[Measurement] = []
     for name in arguments.names or NAMES:
-        for figure in importlib.import_module(name).figures(arguments.quick):
-            figures.append(figure)
-            print(" | ".join(figure.cells()), flush=True)
+        for one in importlib.import_module(f"{__package__}.{name}").measurements(arguments.quick):
+            measured.append(one)
+            print(" | ".join(one.cells()), flush=True)
     if arguments.write:
-        made = f"Made by `python {' '.join(['benchmarks/bench.py', *sys.argv[1:]])}` on "
+        made = f"Made by `python {' '.join(['-m benchmarks.bench', *sys.argv[1:]])}` on "
         made += f"{datetime.datetime.now(datetime.UTC).date()}, {hardware()}, torch {torch.__version__}."
-        write(DOCUMENT, "Benchmarks", [made, table(HEAD, [figure.cells() for figure in figures])])
-    slow = [figure for figure in figures if figure.guarded < figure.guard]
-    for figure in slow if arguments.check else []:
-        other = figure.alternative or figure.limit
-        print(f"{figure.what}: {figure.guarded:.2g} times {other}, less than {figure.guard:g}")
+        write(DOCUMENT, "Benchmarks", [made, table(HEAD, [one.cells() for one in measured])])
+    slow = [one for one in measured if one.guarded < one.guard]
+    for one in slow if arguments.check else []:
+        other = one.alternative or one.limit
+        print(f"{one.what}: {one.guarded:.2g} times {other}, less than {one.guard:g}")
     sys.exit(1 if slow and arguments.check else 0)
 
 

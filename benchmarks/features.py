@@ -1,6 +1,6 @@
 """How fast weight statistics are extracted: array code against percentiles layer by layer.
 
-    python benchmarks/bench.py features
+    python -m benchmarks.bench features
 
 The 56 statistics of networks of 4,970 weights. *percentile* is ``np.percentile``, ``mean`` and ``var`` of each tensor
 for all rows at once, the usual way; *row by row* does the same for one network at a time; both on one core.
@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from measured import Figure, copy_bytes, rate_of, taking_turns
 
 from zoobench.weightspace.features import QUARTILES, extract
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import Layout, layout_of
+
+from .measured import Measurement, copy_bytes, rate_of, taking_turns
 
 ZOO = "small-cnn-zoo/mnist"
 
@@ -32,7 +33,7 @@ def row_by_row(weights: np.ndarray, layout: Layout) -> np.ndarray:
     return np.concatenate([by_percentile(row[None], layout) for row in weights])
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     rows = 1_000 if quick else 8_000
     layout = layout_of(resolve(ZOO).spec.network)
     weights = np.random.default_rng(0).normal(size=(rows, layout.size)).astype(np.float32)
@@ -48,7 +49,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     )
     copied = copy_bytes() / weights[0].nbytes
     for alternative, guard in (("percentile", 2), ("row by row", 8)):
-        yield Figure(
+        yield Measurement(
             f"{7 * len(layout.tensors)} statistics of {layout.size:,} weights",
             "rows/s",
             rates["ours"],

@@ -1,6 +1,6 @@
 """How cost grows: seconds and peak memory of building, loading, statistics and scoring as zoos get larger.
 
-    python benchmarks/growth.py [--quick]
+    python -m benchmarks.growth [--quick]
 
 Each point is a process of its own, two threads, its work done once to warm up at the smallest size: seconds of the work
 alone, and by how much resident memory rises above what there was before it. Building takes Tetris networks of ten
@@ -24,16 +24,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import large_predictions
-import loading
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from reproduction import hardware, table, write
 
 from zoobench.building.build import build
 from zoobench.data import weights
+from zoobench.publishing.documents import hardware, table, write
 from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
 from zoobench.training import population
@@ -44,19 +42,21 @@ from zoobench.zoos.layout import Layout, Tensor, layout_of
 from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import Activation, Flatten, Linear, Network
 
+from . import large_predictions, loading
+
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "growth.md"
 _WIDTH, _ROWS, _CHECKPOINTS = 4_970, 5_000, 50
-Work = Callable[[], object]
+Job = Callable[[], object]
 
 
-def build_runs(folder: Path, runs: int) -> Work:
+def build_runs(folder: Path, runs: int) -> Job:
     zoo = resolve("tetris-zoo/seed")
     scale = dataclasses.replace(zoo.size, runs=runs, checkpoints=tuple(range(1, 11)))
     larger = Zoo(dataclasses.replace(zoo.spec, scales=(("full", scale),)), "full")
     return lambda: build(larger, Path(tempfile.mkdtemp(dir=folder)), workers=1)
 
 
-def build_weights(folder: Path, size: int) -> Work:
+def build_weights(folder: Path, size: int) -> Job:
     hidden = size // (64 + 10 + 2)
     network = Network("", (Flatten(), Linear("fc1", 64, hidden), Activation(), Linear("fc2", hidden, 10)))
     rng = np.random.default_rng(0)
@@ -69,16 +69,16 @@ def build_weights(folder: Path, size: int) -> Work:
     return lambda: list(population.train(network, runs, images, (1,)))
 
 
-def load_rows(folder: Path, rows: int, width: int = _WIDTH) -> Work:
+def load_rows(folder: Path, rows: int, width: int = _WIDTH) -> Job:
     files = sorted((folder / f"{rows}-{width}" / "zoo").glob("train-*.parquet"))
     return lambda: weights.read(files, width)
 
 
-def load_weights(folder: Path, width: int) -> Work:
+def load_weights(folder: Path, width: int) -> Job:
     return load_rows(folder, _ROWS, width)
 
 
-def statistics_rows(folder: Path, rows: int, width: int = _WIDTH) -> Work:
+def statistics_rows(folder: Path, rows: int, width: int = _WIDTH) -> Job:
     matrix = np.random.default_rng(0).standard_normal((rows, width), np.float32)
     layout = layout_of(resolve("small-cnn-zoo/mnist").spec.network)
     if width != layout.size:
@@ -87,11 +87,11 @@ def statistics_rows(folder: Path, rows: int, width: int = _WIDTH) -> Work:
     return lambda: features.extract("stats", matrix, layout)
 
 
-def statistics_weights(folder: Path, width: int) -> Work:
+def statistics_weights(folder: Path, width: int) -> Job:
     return statistics_rows(folder, _ROWS, width)
 
 
-def score_rows(folder: Path, rows: int) -> Work:
+def score_rows(folder: Path, rows: int) -> Job:
     os.environ["ZOOBENCH_DATA"] = str(folder / f"labels-{rows}")
     path = folder / f"labels-{rows}" / "predictions.parquet"
     return lambda: evaluate(path, bootstrap=Bootstrap(resamples=100))
@@ -103,7 +103,7 @@ class Activity:
 
     name: str
     axis: str
-    start: Callable[[Path, int], Work]
+    start: Callable[[Path, int], Job]
     sizes: tuple[int, ...]
 
 
@@ -155,7 +155,15 @@ def grown(activity: Activity, quick: bool) -> list[tuple[int, float, float]]:
         folder = Path(name)
         for size in activity.sizes[:2] if quick else activity.sizes:
             prepare(activity, folder, size)
-            command = [sys.executable, __file__, "--measure", f"{activity.name}-{activity.axis}", name, str(size)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.growth",
+                "--measure",
+                f"{activity.name}-{activity.axis}",
+                name,
+                str(size),
+            ]
             environment = os.environ | {"OMP_NUM_THREADS": "2"}
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
@@ -170,7 +178,7 @@ def exponent(sizes: np.ndarray, values: np.ndarray) -> float:
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(values, 1e-9)), 1)[0])
 
 
-def draw(found: Mapping[Activity, list[tuple[int, float, float]]]) -> Figure:
+def picture(found: Mapping[Activity, list[tuple[int, float, float]]]) -> Figure:
     axes_of = ("runs", "rows", "weights")
     figure = Figure(figsize=(11, 6), layout="constrained")
     grid = figure.subplots(2, len(axes_of), squeeze=False)
@@ -222,8 +230,8 @@ def main() -> None:
         )
     head = ["what", "against", "sizes", "seconds", "seconds ~ size^", "peak memory, MB"]
     today = datetime.datetime.now(datetime.UTC).date()
-    about = f"Made by `python benchmarks/growth.py` on {today}, {hardware()}, torch {torch.__version__}."
-    draw(found).savefig(DOCUMENT.with_suffix(".png"), dpi=100, metadata={"Software": None})
+    about = f"Made by `python -m benchmarks.growth` on {today}, {hardware()}, torch {torch.__version__}."
+    picture(found).savefig(DOCUMENT.with_suffix(".png"), dpi=100, metadata={"Software": None})
     write(DOCUMENT, "How cost grows", [about, table(head, rows), "![seconds and memory against sizes](growth.png)"])
 
 

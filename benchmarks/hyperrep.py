@@ -1,6 +1,6 @@
 """Training steps of hyper-representations: ours against the formulation neuron by neuron.
 
-    python benchmarks/bench.py hyperrep
+    python -m benchmarks.bench hyperrep
 
 Networks of 2,464 weights (MNIST zoos), EcD with the sizes of the authors' code. The alternative embeds and restores
 one neuron after the other, computes attention step by step, and goes through the network once for each view; it has the
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from measured import Figure, matmul_flops, rate_of, taking_turns
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import set_seed
@@ -24,6 +23,8 @@ from transformers import set_seed
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
 from zoobench_baselines.hyperrep import HyperRepModel, HyperRepPredictor, losses
+
+from .measured import Measurement, matmul_flops, rate_of, taking_turns
 
 ZOO = "mnist-zoo/seed"
 
@@ -74,7 +75,9 @@ def attend(attention: Any, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
-    """EcD of two views, one after the other through the network."""
+    """EcD of two views, one after the other through the network, by a model with a compression token."""
+    assert model.compression is not None
+    assert model.projector is not None
     projected, rebuilt = [], []
     for view in views.chunk(2):
         tokens = tokens_by_neuron(model, view)
@@ -88,7 +91,7 @@ def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
     return model.config.beta * torch.stack(rebuilt).mean() + (1 - model.config.beta) * apart
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     batch, width = (10, 64) if quick else (100, 0)
     layout = layout_of(resolve(ZOO).spec.network)
     set_seed(0)
@@ -120,7 +123,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         step(HyperRepModel.loss_of, False)
     bound = matmul_flops(torch.get_num_threads()) / (counter.get_total_flops() / batch)
     for precision, goal in (("float32", 2.0), ("bfloat16", None)):
-        yield Figure(
+        yield Measurement(
             f"hyper-representations, token {model.config.width}, batch {batch}, {precision}",
             "samples/s",
             rates[precision],

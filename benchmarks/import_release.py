@@ -1,6 +1,6 @@
 """Import a synthetic Small CNN Zoo archive of full size: seconds, rows per second, peak memory.
 
-    python benchmarks/import_release.py [--runs 30000] [--folder DIR]
+    python -m benchmarks.import_release [--runs 30000] [--folder DIR]
 
 Writes ``weights.npy`` (270,000 x 4,970 float32, 5.4 GB), ``metrics.csv.gz`` and ``layout.csv`` with rows in no order,
 imports them in a process of its own with the permutation of later papers, and checks some rows. Needs about 17 GB of
@@ -91,7 +91,7 @@ def check(out: Path, release: Path, metrics: pd.DataFrame) -> None:
     kernel = layout_of(zoo.spec.network).layers[1].weight
     seen = 0
     for split in ("test", "validation"):
-        part = hub.load_split(zoo, split, homes=[out])
+        part = hub.load_split(zoo, split, store=hub.Store([out]))
         rows = part.weights[:, 144].astype(np.int64)  # the first layer's bias stands after its 144 weights
         names = metrics["modeldir"].to_numpy()[rows]
         assert (part.labels["run_id"].to_numpy() == names).all()

@@ -1,6 +1,6 @@
 """Memory and time of scoring a very long predictions file: ten million rows of one zoo, one task.
 
-    python benchmarks/large_predictions.py [--rows 10000000] [--runs 200000] [--resamples 1000]
+    python -m benchmarks.large_predictions [--rows 10000000] [--runs 200000] [--resamples 1000]
 
 Labels and predictions are made up; the zoo is a dataset folder like any other, and a process of its own scores it.
 """
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from zoobench import zoos
 from zoobench.data import manifest, schema
+from zoobench.data.folder import Places
 from zoobench.zoos.layout import layout_of
 
 ZOO = "tetris-zoo/seed"
@@ -53,7 +54,7 @@ def write_zoo(home: Path, rows: int, runs: int) -> pa.Table:
     arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in schema.LABELS]
     labels = pa.Table.from_arrays(arrays, names=schema.LABELS.names)
     folder = home / zoo.repo
-    path = folder / "labels" / zoo.spec.config / "test.parquet"
+    path = folder / Places(zoo.spec.config).labels_of("test")
     path.parent.mkdir(parents=True)
     pq.write_table(labels, path)
     describe(folder, zoo, rows, runs, [manifest.file_entry(folder, path)])

@@ -1,6 +1,6 @@
 """A zoo that is larger than memory: loaded, its statistics extracted, predictions scored, in a control group of 4 GB.
 
-    python benchmarks/larger_than_memory.py [--gigabytes 30] [--limit 4]
+    python -m benchmarks.larger_than_memory [--gigabytes 30] [--limit 4]
 
 Makes a test split of Small CNN rows in a temporary folder, as zoobench writes them. Weights are 0 but for the first of
 each row, which is the row's number, so that pages of zeros can be taken out of the files again; the decoded copy that
@@ -22,14 +22,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from large_predictions import describe, write_predictions
 
 from zoobench.data import hub, manifest, schema
+from zoobench.data.folder import Places
 from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
 from zoobench.weightspace import features
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
+
+from .large_predictions import describe, write_predictions
 
 ZOO = "small-cnn-zoo/mnist"
 _CHECKPOINTS = 10
@@ -45,7 +47,8 @@ def make(home: Path, rows: int) -> None:
     zoo = resolve(ZOO)
     layout = layout_of(zoo.spec.network)
     folder = home / zoo.repo
-    (folder / zoo.spec.config).mkdir(parents=True)
+    places = Places(zoo.spec.config)
+    (folder / places.rows).mkdir(parents=True)
     rng = np.random.default_rng(0)
     labels, files = [], []
     matrix = np.zeros((_SHARD_ROWS, layout.size), np.float32)
@@ -59,7 +62,7 @@ def make(home: Path, rows: int) -> None:
             "test_accuracy": pa.array(np.round(rng.uniform(size=len(number)), 4)),
         }
         table = schema.row_table(columns, matrix[: len(number)])
-        path = folder / zoo.spec.config / f"test-{start // _SHARD_ROWS:05d}-of-{-(-rows // _SHARD_ROWS):05d}.parquet"
+        path = folder / places.shard("test", start // _SHARD_ROWS, -(-rows // _SHARD_ROWS))
         # As shards.write_table does, but that what becomes holes never goes to the disk.
         plain = {"compression": "NONE", "use_dictionary": False, "write_statistics": False}
         pq.write_table(table, path, row_group_size=16_000_000 // (4 * layout.size), **plain)
@@ -68,7 +71,7 @@ def make(home: Path, rows: int) -> None:
             manifest.FileEntry(path=str(path.relative_to(folder)), sha256=f"{start:064x}", size=path.stat().st_size)
         )
         labels.append(table.select(schema.LABELS.names))
-    path = folder / "labels" / zoo.spec.config / "test.parquet"
+    path = folder / places.labels_of("test")
     path.parent.mkdir(parents=True)
     pq.write_table(pa.concat_tables(labels), path)
     describe(folder, zoo, rows, rows // _CHECKPOINTS, [*files, manifest.file_entry(folder, path)])
@@ -130,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         make(Path(name), int(arguments.gigabytes * 1e9) // row_bytes)
         environment = os.environ | {"ZOOBENCH_DATA": name, "XDG_CACHE_HOME": name}
-        command = [sys.executable, __file__, "--work", name]
+        command = [sys.executable, "-m", "benchmarks.larger_than_memory", "--work", name]
         # The process puts itself into the group before anything of Python is loaded.
         shell = ["sh", "-c", f'echo $$ > "{group}/cgroup.procs"; exec "$@"', "sh", *command]
         done = subprocess.run(shell, env=environment, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """How fast a column of weights is read: parquet to one float32 matrix, and what people do otherwise.
 
-    python benchmarks/bench.py loading
+    python -m benchmarks.bench loading
 
 Makes a zoo's shards in a temporary folder (removed afterwards), then reads them in one process per way, best of eight:
 cold is parquet to matrix, warm a memory map of a copy that was decoded before. Bytes are those of the matrix; memory
@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measured import Figure, copy_bytes
 
 from zoobench.data import schema, shards, weights
+from zoobench.data.folder import DatasetFolder
+
+from .measured import Measurement, copy_bytes
 
 _THREADS = 2
 
@@ -43,7 +45,7 @@ def make(folder: Path, rows: int, width: int) -> None:
         chunks.append(folder / f"chunk-{number:04d}.parquet")
         shards.write_table(chunks[-1], schema.row_table(columns, whole[start:stop]))
     split_of_run = {f"run-{row:06d}": "train" for row in range(rows)}
-    shards.write_splits(folder, "zoo", chunks, split_of_run)
+    shards.write_splits(DatasetFolder(folder), "zoo", chunks, split_of_run)
     files = sorted((folder / "zoo").glob("train-*.parquet"))
     item = pa.field("item", pa.float32())
     nullable = schema.rows(width).set(
@@ -128,14 +130,14 @@ def peak_memory() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     rows, width, repeats = (10_000, 4_970, 3) if quick else (50_000, 4_970, 8)
     rates, memory = {}, {}
     with tempfile.TemporaryDirectory() as name:
         make(Path(name), rows, width)
         environment = os.environ | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": str(_THREADS)}
         for way in WAYS:
-            command = [sys.executable, __file__, way, name, str(width), str(repeats)]
+            command = [sys.executable, "-m", __name__, way, name, str(width), str(repeats)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             seconds, size, peak = json.loads(done.stdout)
             rates[way], memory[way] = size / seconds, peak / size
@@ -143,7 +145,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     for other in WAYS:
         if other in ("zoobench", "mapped"):
             continue
-        yield Figure(
+        yield Measurement(
             f"{rows:,} rows of {width:,} weights, cold (memory: {memory['zoobench']:.2f} matrices)",
             "bytes/s",
             [rates["zoobench"]],
@@ -154,7 +156,7 @@ def figures(quick: bool) -> Iterator[Figure]:
             rate_goal=1.5e9,
             guard=0.15 if other == "npy" else 0.5,
         )
-    yield Figure(
+    yield Measurement(
         f"{rows:,} rows of {width:,} weights, warm: {WAYS['mapped'][0]}",
         "bytes/s",
         [rates["mapped"]],

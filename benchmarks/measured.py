@@ -13,7 +13,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One line of the table in docs/benchmarks.md.
 
     Attributes:

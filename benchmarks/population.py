@@ -1,7 +1,7 @@
 """Training speed: one population against a plain per-model PyTorch loop.
 
-    python benchmarks/bench.py population
-    python benchmarks/population.py [--seconds 4] [--cores 2] [ZOO:BATCH ...]    # every formulation
+    python -m benchmarks.bench population
+    python -m benchmarks.population [--seconds 4] [--cores 2] [ZOO:BATCH ...]    # every formulation
 
 Images per second, forward, backward and optimizer step, for the runs of one chunk:
 
@@ -10,7 +10,7 @@ Images per second, forward, backward and optimizer step, for the runs of one chu
 - ``loops``: as many such loops side by side as there are cores, one thread each;
 - ``grouped`` / ``per_run`` / ``lanes``: populations side by side, one chunk and one thread per core, as ``zoobench
   build`` trains on CPU, by each formulation. ``*`` marks the one that
-  ``formulation.conv_formulation`` picks; its thresholds come from this table.
+  ``formulation.formulation_for`` picks; its thresholds come from this table.
 
 The second command takes the runs' own activations, dropout rates and optimizers; the first has ReLU and Adam for all.
 """
@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from measured import Figure, apart, matmul_flops, taking_turns
 from torch import nn
 
 from zoobench.training import streams
-from zoobench.training.formulation import ConvFormulation, conv_formulation, conv_multiply_adds
+from zoobench.training.formulation import Formulation, conv_multiply_adds, formulation_for
 from zoobench.training.images import Images
 from zoobench.training.initialisers import initial_weights
 from zoobench.training.nets import module
@@ -41,6 +40,8 @@ from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import Run, runs_of
 from zoobench.zoos.spec import Conv, Linear, Network
+
+from .measured import Measurement, apart, matmul_flops, taking_turns
 
 SIDES = {"tetris-zoo": 4, "cnn-zoo-2-lite": 14}
 CASES = (
@@ -106,10 +107,14 @@ def random_images(side: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(IMAGES, 1, side, side, generator=generator), torch.randint(0, 4, (IMAGES,), generator=generator)
 
 
-def population_step(network: Network, runs: list[Run], side: int, conv: ConvFormulation) -> Step:
+def activations_of(runs: list[Run]) -> list[str]:
+    return [run.hyperparameters.activation for run in runs]
+
+
+def population_step(network: Network, runs: list[Run], side: int, formulation: Formulation) -> Step:
     pixels, labels = (part.numpy() for part in random_images(side))
     images = Images(pixels, labels, pixels[:1], labels[:1], sha256="", origin="random")
-    population = Population(network, runs, images, CPU, conv)
+    population = Population(network, runs, images, CPU, formulation)
     batch = population.batch_size
     order = streams.permutation(population.seeds, "order", 1, IMAGES)
     sizes = torch.full((len(runs), 1), batch)
@@ -162,7 +167,7 @@ def chunk_of(zoo: Zoo, batch: int, **same: object) -> list[Run]:
 def operations(network: Network, side: int) -> int:
     """Floating-point operations of training on one image: two per multiply-add, for outputs and both gradients."""
     dense = sum(layer.inputs * layer.outputs for layer in network.layers if isinstance(layer, Linear))
-    return 3 * 2 * (conv_multiply_adds(network, side) + dense)
+    return 3 * 2 * (conv_multiply_adds(network, (1, side, side)) + dense)
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ MEASURED = (
 )
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     """Populations on two cores. ``quick`` leaves large batches, and with them the largest network, out."""
     flops = matmul_flops(2)
     for case in MEASURED:
@@ -197,18 +202,18 @@ def figures(quick: bool) -> Iterator[Figure]:
         network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
         adam = {"optimizer": "adam", "dropout": 0.0, "learning_rate": 1e-3, "weight_decay": 0.0}
         runs = chunk_of(zoo, case.batch, **adam, **({} if zoo.repo == "tetris-zoo" else {"activation": "relu"}))
-        conv = conv_formulation(network, side, case.batch, len(runs), CPU)
+        formulation = formulation_for(network, (1, side, side), case.batch, activations_of(runs), CPU)
         seconds = 0.7 if quick else 3.0
         with apart(rate) as way:
             rates = taking_turns(
                 {
-                    "ours": way(functools.partial(population_step, network, runs, side, conv), 2, 1, seconds),
+                    "ours": way(functools.partial(population_step, network, runs, side, formulation), 2, 1, seconds),
                     "loop": way(functools.partial(loop_step, network, runs, side), 1, 2, seconds),
                 },
                 1 if quick else 3,
             )
         weights = layout_of(network).size
-        yield Figure(
+        yield Measurement(
             f"`{zoo.id}` ({weights:,} weights), batch {case.batch}, {len(runs):,} runs",
             "images/s",
             rates["ours"],
@@ -236,15 +241,15 @@ def main() -> None:
         network, side = zoo.spec.network, SIDES.get(zoo.repo, 28)
         runs = chunk_of(zoo, int(batch))
         convolutions = any(isinstance(layer, Conv) for layer in network.layers)
-        ways: tuple[ConvFormulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped", "lanes")
-        picked = conv_formulation(network, side, int(batch), len(runs), CPU)
+        ways: tuple[Formulation, ...] = ("grouped", "per_run", "lanes") if convolutions else ("grouped", "lanes")
+        picked = formulation_for(network, (1, side, side), int(batch), activations_of(runs), CPU)
         make_loop = functools.partial(loop_step, network, runs, side)
         with apart(rate) as way:
             loop, loops = way(make_loop, 1, cores, seconds)(), way(make_loop, cores, 1, seconds)()
             speeds = {"loop": loop, "loops": loops}
-            for conv in ways:
-                label = conv + ("*" if conv == picked else "")
-                make = functools.partial(population_step, network, runs, side, conv)
+            for formulation in ways:
+                label = formulation + ("*" if formulation == picked else "")
+                make = functools.partial(population_step, network, runs, side, formulation)
                 speeds[label] = way(make, cores, 1, seconds)()
         for label, speed in speeds.items():
             setting = f"{zoo.id:22} {side:4} {int(batch):5} {len(runs):4}"

@@ -1,6 +1,6 @@
 """How long it takes to score predictions: every regression metric with its interval, against scipy in a loop.
 
-    python benchmarks/bench.py scoring
+    python -m benchmarks.bench scoring
 
 40,000 rows of 4,445 runs x 12 regression tasks: R², MSE, MAE, τ-b and ρ with 1,000 bootstrap resamples each. Targets
 tie as accuracies on 10,000 images do; runs have nine checkpoints. The alternative is ``scipy.stats.kendalltau`` and
@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from measured import Figure, rate_of, taking_turns
 from scipy.stats import kendalltau, spearmanr
 from threadpoolctl import threadpool_limits
 
 from zoobench.scoring import metrics
 from zoobench.scoring.bootstrap import Bootstrap, Sample
+
+from .measured import Measurement, rate_of, taking_turns
 
 _CHECKPOINTS = 9
 _TIMED = 5
@@ -32,7 +33,7 @@ def sample(rows: int, seed: int) -> Sample:
     return Sample(target, target + 0.2 * rng.normal(size=rows), np.arange(rows) // _CHECKPOINTS)
 
 
-def score(data: Sample, bootstrap: Bootstrap) -> None:
+def estimate_all(data: Sample, bootstrap: Bootstrap) -> None:
     for metric in metrics.metrics_of(metrics.REGRESSION):
         metrics.estimate(metric, data, bootstrap)
 
@@ -48,21 +49,21 @@ def loop_seconds(data: Sample, bootstrap: Bootstrap) -> float:
     return (time.perf_counter() - start) / _TIMED * bootstrap.resamples
 
 
-def figures(quick: bool) -> Iterator[Figure]:
+def measurements(quick: bool) -> Iterator[Measurement]:
     rows, tasks = (4_000, 2) if quick else (40_000, _TASKS)
     bootstrap = Bootstrap()
     samples = [sample(rows, seed) for seed in range(tasks)]
 
     def ours() -> None:
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda data: score(data, bootstrap), samples))
+            list(pool.map(lambda data: estimate_all(data, bootstrap), samples))
 
     weights = bootstrap.counts(samples[0].runs)[:, samples[0].run].astype(np.int32)
     rates = taking_turns(
         {"ours": rate_of(ours, tasks), "loop": lambda: 1 / loop_seconds(samples[0], bootstrap)}, 1 if quick else 3
     )
     once = max(rate_of(weights.sum, 1)() for _ in range(5))
-    yield Figure(
+    yield Measurement(
         f"scoring {rows:,} rows, {bootstrap.resamples:,} resamples: R², MSE, MAE, τ-b, ρ",
         "tasks/s",
         rates["ours"],

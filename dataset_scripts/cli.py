@@ -95,6 +95,8 @@ def _full(name: str) -> Zoo:
 
 
 def _report(folder: Path, config: ConfigManifest) -> None:
+    from zoobench.data.folder import MANIFEST
+
     read = config.release.rows if config.release else config.rows
     typer.echo(
         f"imported {config.zoo} into {folder}: {config.rows:,} of {read:,} checkpoints, {config.runs:,} runs, "
@@ -106,4 +108,4 @@ def _report(folder: Path, config: ConfigManifest) -> None:
     for run in config.dropped[:_LISTED]:
         typer.echo(f"dropped {run.run_id}: {run.reason} (epoch {run.epoch})")
     if len(config.dropped) > _LISTED:
-        typer.echo(f"... and {len(config.dropped) - _LISTED} more, in {folder / 'manifest.json'}")
+        typer.echo(f"... and {len(config.dropped) - _LISTED} more, in {folder / MANIFEST}")

@@ -65,16 +65,17 @@ def validate(
 
     from .score import score_submission
     from .submission import read_submission
+    from .targets import labels_of
 
     with progress.spinner(f"scoring {path.name}"):
-        entry = score_submission(directory, read_submission(path.absolute()))
+        scored = score_submission(read_submission(path.absolute()), labels_of(directory))
     if as_json:
-        print_json(entry.model_dump())
+        print_json(scored.model_dump())
         return
-    for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=list(entry.results), averages=[])):
+    for table in tables.result_tables(Result(schema_version=SCHEMA_VERSION, results=list(scored.results), averages=[])):
         tables.console().print(table)
-    zoos = ", ".join(dict.fromkeys(result.zoo for result in entry.results))
-    typer.echo(f"{entry.name} is valid: {zoos}; track {entry.submission.track}")
+    zoos = ", ".join(dict.fromkeys(result.zoo for result in scored.results))
+    typer.echo(f"{scored.name} is valid: {zoos}; track {scored.submission.track}")
 
 
 @app.command()
@@ -109,15 +110,36 @@ def score(
 
     from .score import score_all
 
-    scored: list[str] = []
+    names: list[str] = []
     with progress.spinner("scoring") as on_step:
 
         def on_submission(name: str) -> None:
-            scored.append(name)
+            names.append(name)
             on_step(name)
 
-        entries = score_all(directory, on_submission, everything)
-    typer.echo(f"scored {len(scored)} of {len(entries)} submissions into {directory / 'results'}")
+        scored = score_all(directory, on_submission, everything)
+    typer.echo(f"scored {len(names)} of {len(scored)} submissions into {directory / 'results'}")
+
+
+@app.command()
+def check(directory: Directory = Path("leaderboard")) -> None:
+    """Score every submission again and compare with results/, value by value; nothing is written.
+
+    Exit code 1, and a line for each difference, where they are not the same.
+
+    Example: zoobench leaderboard check --dir leaderboard
+    """
+    from zoobench.cli import progress
+
+    from .check import check as compare
+
+    with progress.spinner("scoring") as on_step:
+        differences = compare(directory, on_step)
+    for line in differences:
+        typer.echo(line)
+    if differences:
+        raise typer.Exit(1)
+    typer.echo(f"{directory / 'results'} is what scoring gives")
 
 
 @app.command()
@@ -131,15 +153,15 @@ def page(
     Example: zoobench leaderboard page --dir leaderboard --out leaderboard.html
     """
     from .page import write_page, write_space
-    from .score import read_entries
+    from .results import read_all
 
-    entries = read_entries(directory)
+    scored = read_all(directory)
     if space is not None:
-        write_space(entries, space)
+        write_space(scored, space)
         typer.echo(f"wrote {space}; to publish it: hf upload --repo-type space OWNER/NAME {space} .")
     if out is not None or space is None:
         target = out or directory / "index.html"
-        write_page(entries, target)
+        write_page(scored, target)
         typer.echo(f"wrote {target}")
 
 
@@ -156,9 +178,9 @@ def show(
     from zoobench.errors import check_known
 
     from .ranking import RANKINGS, boards
-    from .score import read_entries
+    from .results import read_all
     from .terminal import board_table
 
     check_known("track", track, RANKINGS)
-    for board in boards(read_entries(directory)):
+    for board in boards(read_all(directory)):
         console().print(board_table(board, track))

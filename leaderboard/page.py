@@ -8,11 +8,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from zoobench.data.manifest import write_atomically
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 
 from .payload import embedded, payload
-from .score import Entry
+from .results import ScoredSubmission
 
 _TEMPLATES = "templates"
 # In the order in which they run.
@@ -34,7 +34,7 @@ The leaderboard of zoobench: every score was recomputed from a submission's pred
 """
 
 
-def render(entries: Sequence[Entry]) -> str:
+def render(submissions: Sequence[ScoredSubmission]) -> str:
     """The page for a set of scored submissions; texts of submissions are data in it, never markup."""
     environment = Environment(
         loader=PackageLoader("zoobench_leaderboard", _TEMPLATES),
@@ -47,20 +47,20 @@ def render(entries: Sequence[Entry]) -> str:
     return environment.get_template("page.html.j2").render(
         style=(folder / "page.css").read_text(),
         script="\n".join((folder / name).read_text() for name in _SCRIPTS),
-        payload=embedded(payload(entries)),
+        payload=embedded(payload(submissions)),
     )
 
 
-def write_page(entries: Sequence[Entry], path: Path) -> None:
+def write_page(submissions: Sequence[ScoredSubmission], path: Path) -> None:
     """Write the page.
 
     Raises:
         ZoobenchError: the file cannot be written.
     """
-    _write(path, render(entries))
+    _write(path, render(submissions))
 
 
-def write_space(entries: Sequence[Entry], folder: Path) -> None:
+def write_space(submissions: Sequence[ScoredSubmission], folder: Path) -> None:
     """Write the page and what makes a folder a static Space of the Hub.
 
     Raises:
@@ -71,7 +71,7 @@ def write_space(entries: Sequence[Entry], folder: Path) -> None:
     except OSError as error:
         raise ZoobenchError(f"cannot make folder {folder}: {error.strerror or error}") from error
     _write(folder / "README.md", _SPACE)
-    _write(folder / "index.html", render(entries))
+    _write(folder / "index.html", render(submissions))
 
 
 def _write(path: Path, text: str) -> None:

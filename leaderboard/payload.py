@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from zoobench import zoos
 from zoobench.scoring import metrics, tasks
@@ -15,14 +12,12 @@ from zoobench.scoring.results import Score, TaskResult
 
 from .literature import reported
 from .ranking import Board, Overall, Place, Row, Standing, boards, overall
-from .score import Entry
+from .results import ScoredSubmission
 
-# Predictions are drawn with one byte each, over the range of the targets and this share of it on either side.
-_MARGIN = 0.08
 _DIGITS = 5
 
 
-def payload(entries: Sequence[Entry]) -> dict[str, Any]:
+def payload(submissions: Sequence[ScoredSubmission]) -> dict[str, Any]:
     """Everything on the page, from scored submissions.
 
     ``submissions`` are by name. Each of ``boards`` holds the scores of its rows by task and metric, each score a list:
@@ -30,12 +25,12 @@ def payload(entries: Sequence[Entry]) -> dict[str, Any]:
     ends of its interval. ``overall`` holds the means of each board of a protocol, ``transfers`` what was scored out of
     distribution, ``literature`` what papers report, by zoo.
     """
-    listed = boards(entries)
-    names = dict.fromkeys(task for entry in entries for result in entry.results for task in result.tasks)
+    listed = boards(submissions)
+    names = dict.fromkeys(task for scored in submissions for result in scored.results for task in result.tasks)
     declared = [tasks.get(name) for name in names]
     kinds = {task.kind for task in declared}
     return {
-        "submissions": {entry.name: _submission(entry) for entry in entries},
+        "submissions": {scored.name: _submission(scored) for scored in submissions},
         "metrics": {
             metric.name: {"label": metric.label, "higher": metric.higher_is_better, "kind": metric.kind}
             for metric in metrics.METRICS
@@ -55,14 +50,14 @@ def payload(entries: Sequence[Entry]) -> dict[str, Any]:
         "overall": [_overall(one) for one in overall(listed)],
         "transfers": [
             {
-                "submission": entry.name,
+                "submission": scored.name,
                 "trained_on": result.trained_on,
                 "zoo": result.zoo,
                 "protocol": result.stamp.protocol,
                 "scores": _scores(result.tasks),
             }
-            for entry in entries
-            for result in entry.results
+            for scored in submissions
+            for result in scored.results
             if result.zoo != result.trained_on
         ],
     }
@@ -74,10 +69,10 @@ def embedded(content: object) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _submission(entry: Entry) -> dict[str, Any]:
-    return entry.submission.model_dump(exclude={"authors"}) | {
-        "authors": entry.submission.names,
-        "track": entry.submission.track,
+def _submission(scored: ScoredSubmission) -> dict[str, Any]:
+    return scored.submission.model_dump(exclude={"authors"}) | {
+        "authors": scored.submission.names,
+        "track": scored.submission.track,
     }
 
 
@@ -95,7 +90,6 @@ def _zoo(name: str) -> dict[str, Any]:
 
 def _board(board: Board) -> dict[str, Any]:
     first = board.rows[0].result
-    frames = _frames(board)
     return {
         "zoo": board.zoo,
         "protocol": board.protocol,
@@ -103,7 +97,7 @@ def _board(board: Board) -> dict[str, Any]:
         "runs": first.runs,
         "rows": first.rows,
         "tasks": list(board.tasks),
-        "entries": [_row(row, frames) for row in board.rows],
+        "entries": [_row(row) for row in board.rows],
         "references": {
             reference.name: {
                 task: {name: _score(score) for name, score in scores.items()}
@@ -111,36 +105,22 @@ def _board(board: Board) -> dict[str, Any]:
             }
             for reference in first.references
         },
-        "points": {
-            task: {"low": low, "high": high, "targets": _bytes(targets, low, high)}
-            for task, (low, high, targets) in frames.items()
-        },
+        "points": {task: points.axis.model_dump() for row in board.rows for task, points in row.result.points.items()},
     }
 
 
-def _row(row: Row, frames: Mapping[str, tuple[float, float, list[float]]]) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     return {
-        "submission": row.entry.name,
+        "submission": row.scored.name,
         "mean": _mean(row),
         "places": _places(row.places),
-        "parameters": row.entry.submission.parameters_on(row.result.zoo),
+        "parameters": row.scored.submission.parameters_on(row.result.zoo),
         "scores": _scores(row.result.tasks),
-        "points": {task: _bytes(points.predicted, *frames[task][:2]) for task, points in row.result.points.items()},
+        "points": {task: points.predicted for task, points in row.result.points.items()},
         "confusion": {
             name: task.confusion.model_dump() for name, task in row.result.tasks.items() if task.confusion is not None
         },
     }
-
-
-def _frames(board: Board) -> dict[str, tuple[float, float, list[float]]]:
-    """Per task the ends of the axes, and the targets of the networks that are drawn: the same for all rows."""
-    frames: dict[str, tuple[float, float, list[float]]] = {}
-    for row in board.rows:
-        for task, points in row.result.points.items():
-            low, high = min(points.target), max(points.target)
-            margin = _MARGIN * ((high - low) or 1.0)
-            frames.setdefault(task, (low - margin, high + margin, points.target))
-    return frames
 
 
 def _overall(ranked: Overall) -> dict[str, Any]:
@@ -149,7 +129,7 @@ def _overall(ranked: Overall) -> dict[str, Any]:
         "zoos": list(ranked.zoos),
         "entries": [
             {
-                "submission": row.entry.name,
+                "submission": row.scored.name,
                 "mean": _mean(row),
                 "places": _places(row.places),
                 "means": {zoo: _mean(one) for zoo, one in row.by_zoo.items()},
@@ -187,9 +167,3 @@ def _places(places: Mapping[str, Place]) -> dict[str, list[int]]:
 
 def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DIGITS}g}")
-
-
-def _bytes(values: Sequence[float], low: float, high: float) -> str:
-    """One byte each from 0 (at ``low`` or below) to 255 (at ``high`` or above), in base64."""
-    scaled = np.clip((np.array(values) - low) / (high - low), 0, 1) * 255
-    return base64.b64encode(np.round(scaled).astype(np.uint8).tobytes()).decode()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoobench.data import hub
-from zoobench.data.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, read_manifest, write_atomically, write_manifest
+from zoobench.data.folder import DatasetFolder
+from zoobench.data.manifest import SCHEMA_VERSION, Manifest
 from zoobench.errors import ZoobenchError
+from zoobench.files import write_atomically
 from zoobench.zoos import Zoo
 
-from .score import LABELS
+from .targets import LABELS
 
 
 def pin(board: Path, zoo: Zoo) -> Path:
@@ -22,17 +24,15 @@ def pin(board: Path, zoo: Zoo) -> Path:
         ZoobenchError: the zoo cannot be found, or the folder cannot be written.
     """
     config, files = hub.scoring_files(zoo)
-    folder = board / LABELS / zoo.repo
+    folder = DatasetFolder(board / LABELS / zoo.repo)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for path, (source, _) in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / path, source.read_bytes())
-        pinned = read_manifest(folder).configs if (folder / FILE_NAME).is_file() else {}
+            write_atomically(folder.locate(path), source.read_bytes())
+        pinned = folder.manifest.configs if folder.is_there else {}
         whole = Manifest(
             schema_version=SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs={**pinned, zoo.spec.config: config}
         )
-        write_manifest(folder, whole)
+        folder.write_manifest(whole)
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or folder}: {error.strerror or error}") from error
-    return folder
+    return folder.path

@@ -42,12 +42,12 @@ def quickstart(
 
     install(folder)
     board = out / "leaderboard"
-    from .baselines import BY_NAME, submit
+    from .entries import BY_NAME, lay_down
 
     for number, name in enumerate(ENTRIES, start=1):
         typer.echo(f"[3/5] baseline {number} of {len(ENTRIES)}: {name}")
         with progress.spinner(name):
-            submit(board, BY_NAME[name], [zoo])
+            lay_down(board, BY_NAME[name], [zoo])
     typer.echo("[4/5] scoring the predictions")
     from .page import write_page
     from .ranking import boards
@@ -55,11 +55,11 @@ def quickstart(
     from .terminal import board_table
 
     with progress.spinner("scoring") as on_step:
-        entries = score_all(board, on_step)
+        scored = score_all(board, on_step)
     typer.echo("[5/5] ranking")
     page = board / "index.html"
-    write_page(entries, page)
-    console().print(board_table(boards(entries)[0], "all"))
+    write_page(scored, page)
+    console().print(board_table(boards(scored)[0], "all"))
     tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
     python = "python" if shutil.which("zoobench") else sys.executable
     example = board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"

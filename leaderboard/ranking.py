@@ -14,7 +14,7 @@ from zoobench import zoos
 from zoobench.scoring.tasks import tasks_of
 
 from .description import TRACKS
-from .score import BoardResult, Entry
+from .results import BoardResult, ScoredSubmission
 
 # Every track by itself, and all submissions together.
 RANKINGS = ("all", *TRACKS)
@@ -46,7 +46,7 @@ class Standing:
     missing.
     """
 
-    entry: Entry
+    scored: ScoredSubmission
     mean: float | None
     interval: tuple[float, float] | None
     places: Mapping[str, Place]
@@ -87,10 +87,10 @@ class Overall:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class _Contender:
     """What is ranked: a mean, and the same on each resample of the runs, if it is known."""
 
-    entry: Entry
+    scored: ScoredSubmission
     mean: float | None
     drawn: np.ndarray | None
 
@@ -102,19 +102,19 @@ class _Scored:
         return float(low), float(high)
 
 
-def boards(entries: Sequence[Entry]) -> list[Board]:
+def boards(submissions: Sequence[ScoredSubmission]) -> list[Board]:
     """Group in-distribution results by what makes them comparable, and rank within each group.
 
     A result that lacks a task joins the board of the complete results that it agrees with otherwise.
     """
-    results = [(entry, result) for entry in entries for result in entry.results if result.zoo == result.trained_on]
-    groups: list[list[tuple[Entry, BoardResult]]] = []
-    for entry, result in sorted(results, key=lambda pair: (pair[1].zoo, -len(pair[1].tasks), pair[0].name)):
+    results = [(one, result) for one in submissions for result in one.results if result.zoo == result.trained_on]
+    groups: list[list[tuple[ScoredSubmission, BoardResult]]] = []
+    for scored, result in sorted(results, key=lambda pair: (pair[1].zoo, -len(pair[1].tasks), pair[0].name)):
         home = next((group for group in groups if _comparable(group[0][1], result)), None)
         if home is None:
-            groups.append([(entry, result)])
+            groups.append([(scored, result)])
         else:
-            home.append((entry, result))
+            home.append((scored, result))
     return [_board(group) for group in groups]
 
 
@@ -130,11 +130,10 @@ def overall(listed: Sequence[Board]) -> list[Overall]:
         rows: dict[str, dict[str, Row]] = {}
         for zoo, board in of_zoo.items():
             for row in board.rows:
-                rows.setdefault(row.entry.name, {})[zoo] = row
-        scored = {name: _over_zoos(by_zoo, tuple(of_zoo)) for name, by_zoo in rows.items()}
-        ordered = _ordered(list(scored.values()))
+                rows.setdefault(row.scored.name, {})[zoo] = row
+        ordered = _ordered([_over_zoos(by_zoo, tuple(of_zoo)) for by_zoo in rows.values()])
         listed_rows = [
-            OverallRow(one.entry, one.mean, one.interval, place, rows[one.entry.name])
+            OverallRow(one.scored, one.mean, one.interval, place, rows[one.scored.name])
             for one, place in zip(ordered, _places(ordered), strict=True)
         ]
         found.append(Overall(protocol, tuple(of_zoo), tuple(listed_rows)))
@@ -143,8 +142,8 @@ def overall(listed: Sequence[Board]) -> list[Overall]:
 
 def main_value(result: BoardResult, task: str) -> float | None:
     """The main metric of a task, ``None`` where it is missing or undefined."""
-    scored = result.tasks.get(task)
-    return scored.scores[scored.main_metric].value if scored else None
+    found = result.tasks.get(task)
+    return found.scores[found.main_metric].value if found else None
 
 
 def _comparable(one: BoardResult, other: BoardResult) -> bool:
@@ -152,55 +151,55 @@ def _comparable(one: BoardResult, other: BoardResult) -> bool:
     return one.zoo == other.zoo and one.stamp.comparable(shared) == other.stamp.comparable(shared)
 
 
-def _board(group: list[tuple[Entry, BoardResult]]) -> Board:
+def _board(group: list[tuple[ScoredSubmission, BoardResult]]) -> Board:
     first = group[0][1]
     declared = [task.name for task in tasks_of(zoos.resolve(first.zoo).spec)]
     # A task whose target is constant, as the epoch is of final checkpoints, is predicted and has no score for anyone.
     predicted = {task for _, result in group for task in result.tasks}
     scored_by_someone = {task for task in predicted for _, result in group if main_value(result, task) is not None}
     tasks = tuple(task for task in declared if task not in predicted - scored_by_someone)
-    results = {entry.name: result for entry, result in group}
-    ordered = _ordered([_over_tasks(entry, result, tasks) for entry, result in group])
+    results = {scored.name: result for scored, result in group}
+    ordered = _ordered([_over_tasks(scored, result, tasks) for scored, result in group])
     rows = tuple(
-        Row(one.entry, one.mean, one.interval, place, results[one.entry.name])
+        Row(one.scored, one.mean, one.interval, place, results[one.scored.name])
         for one, place in zip(ordered, _places(ordered), strict=True)
     )
     return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, rows)
 
 
-def _over_tasks(entry: Entry, result: BoardResult, tasks: tuple[str, ...]) -> _Scored:
+def _over_tasks(scored: ScoredSubmission, result: BoardResult, tasks: tuple[str, ...]) -> _Contender:
     values = [main_value(result, task) for task in tasks]
     defined = [value for value in values if value is not None]
     mean = sum(defined) / len(defined) if defined and len(defined) == len(tasks) else None
-    return _Scored(entry, mean, np.array(result.mean_resamples) if result.mean_resamples else None)
+    return _Contender(scored, mean, np.array(result.mean_resamples) if result.mean_resamples else None)
 
 
-def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Scored:
-    entry = next(iter(rows.values())).entry
+def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Contender:
+    scored = next(iter(rows.values())).scored
     if any(zoo not in rows or rows[zoo].mean is None for zoo in wanted):
-        return _Scored(entry, None, None)
+        return _Contender(scored, None, None)
     families: dict[str, list[Row]] = {}
     for zoo in wanted:
         families.setdefault(zoo.partition("/")[0], []).append(rows[zoo])
     mean = float(np.mean([np.mean([row.mean for row in members]) for members in families.values()]))
     drawn = [[row.result.mean_resamples or [np.nan] for row in members] for members in families.values()]
     if any(np.isnan(values[0]) for members in drawn for values in members):
-        return _Scored(entry, mean, None)
-    return _Scored(entry, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
+        return _Contender(scored, mean, None)
+    return _Contender(scored, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
 
 
-def _ordered(scored: Sequence[_Scored]) -> list[_Scored]:
+def _ordered(contenders: Sequence[_Contender]) -> list[_Contender]:
     """Best first, those without a mean last."""
-    return sorted(scored, key=lambda one: (one.mean is None, -(one.mean or 0), one.entry.name))
+    return sorted(contenders, key=lambda one: (one.mean is None, -(one.mean or 0), one.scored.name))
 
 
-def _places(ordered: Sequence[_Scored]) -> list[dict[str, Place]]:
+def _places(ordered: Sequence[_Contender]) -> list[dict[str, Place]]:
     """Of each, its place in every ranking that it belongs to."""
     ranked = [one for one in ordered if one.mean is not None]
     better = _better([one.drawn for one in ranked])
     places: list[dict[str, Place]] = [{} for _ in ordered]
     for ranking in RANKINGS:
-        members = [k for k, one in enumerate(ranked) if ranking in ("all", one.entry.submission.track)]
+        members = [k for k, one in enumerate(ranked) if ranking in ("all", one.scored.submission.track)]
         among = better[np.ix_(members, members)]
         for position, k in enumerate(members):
             low, high = 1 + int(among[:, position].sum()), len(members) - int(among[position].sum())

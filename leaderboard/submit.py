@@ -10,6 +10,7 @@ from zoobench.publishing.publish import writing
 from .description import FILE_NAME
 from .score import score_submission
 from .submission import README, read_submission
+from .targets import labels_of
 
 
 def submit(board: Path, folder: Path, repo_id: str, on_step: Callable[[str], None] = lambda step: None) -> str:
@@ -31,8 +32,8 @@ def submit(board: Path, folder: Path, repo_id: str, on_step: Callable[[str], Non
 
     submission = read_submission(folder)
     on_step("scoring")
-    entry = score_submission(board, submission)
-    zoos = ", ".join(dict.fromkeys(result.zoo for result in entry.results))
+    scored = score_submission(submission, labels_of(board))
+    zoos = ", ".join(dict.fromkeys(result.zoo for result in scored.results))
     texts = [path for path in (folder / FILE_NAME, folder / README) if path.is_file()]
     paths = [*texts, *(path for path, _ in submission.predictions)]
     with writing(repo_id) as api:

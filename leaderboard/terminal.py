@@ -24,13 +24,13 @@ def board_table(board: Board, ranking: str) -> Table:
     for task in board.tasks:
         table.add_column(task.replace("_", "\n"), justify="right", min_width=5, overflow="fold")
     for row in board.rows:
-        if ranking not in ("all", row.entry.submission.track):
+        if ranking not in ("all", row.scored.submission.track):
             continue
         mean = "partial" if row.mean is None else number(row.mean)
         values = [main_value(row.result, task) for task in board.tasks]
         table.add_row(
             str(row.places.get(ranking, "–")),
-            row.entry.name,
+            row.scored.name,
             mean,
             *("–" if value is None else number(value) for value in values),
         )

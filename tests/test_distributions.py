@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoobench.distributions import Choice, LogUniform, Uniform, draw, value_at
+from zoobench.distributions import Choice, LogUniform, Uniform, drawn_value, value_at
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_values_are_spread_as_the_distribution_says(way):
         take = (
             (lambda: value_at(distribution, rng.random_sample()))
             if way == "position"
-            else lambda: draw(distribution, rng)
+            else lambda: drawn_value(distribution, rng)
         )
         return [take() for _ in range(3000)]
 

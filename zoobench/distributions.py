@@ -52,7 +52,7 @@ def value_at(distribution: Distribution, position: float) -> str | float:
             return low * (high / low) ** position
 
 
-def draw(distribution: Distribution, rng: np.random.RandomState) -> str | float:
+def drawn_value(distribution: Distribution, rng: np.random.RandomState) -> str | float:
     """A value drawn by a random state, whose streams are frozen (NEP 19)."""
     match distribution:
         case Choice(values):

@@ -9,13 +9,27 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def shown(text: str, allowed: str = "") -> str:
+    """Foreign text as it may go to a terminal or a log: what cannot be printed, but for ``allowed``, is escaped.
+
+    A terminal obeys control characters, and those that turn the direction of writing make a line say what it does not.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in allowed else c.encode("unicode_escape").decode() for c in text)
+
+
 class ZoobenchError(Exception):
     """Bad input or an environment that lacks something. The CLI prints the message and exits with code 2."""
+
+    def __str__(self) -> str:
+        """One line, whatever names and values it repeats."""
+        return shown(super().__str__())
 
 
 def closest(value: str, options: Iterable[str]) -> str | None:
     """The option that a typing error may have meant."""
-    return next(iter(difflib.get_close_matches(value, list(options), n=1, cutoff=0.6)), None)
+    return next(iter(difflib.get_close_matches(str(value), map(str, options), n=1, cutoff=0.6)), None)
 
 
 def did_you_mean(value: str, options: Iterable[str]) -> str:

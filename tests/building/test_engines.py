@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 
 from zoobench.building import chunks
 from zoobench.building.build import build
-from zoobench.building.engines import engine, local
+from zoobench.building.engines import engine_named, local
 from zoobench.data.manifest import read_manifest
 from zoobench.errors import ZoobenchError
 from zoobench.zoos import resolve
@@ -87,7 +87,7 @@ def test_a_ray_cluster_of_two_nodes_gives_the_rows_of_one_thread(serial, tmp_pat
         cluster.add_node(num_cpus=1)
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         seen = []
-        folder = build(resolve(ZOO), tmp_path, engine=engine("ray"), on_progress=seen.append)
+        folder = build(resolve(ZOO), tmp_path, engine=engine_named("ray"), on_progress=seen.append)
     finally:
         cluster.shutdown()
     assert_same_rows(folder, serial)

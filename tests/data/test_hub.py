@@ -29,9 +29,9 @@ def test_folders_given_first_are_searched_first(tiny, tmp_path, tiny_home):
     pinned.mkdir(parents=True)
     shutil.copy(tiny_home / "tetris-zoo-tiny" / "manifest.json", pinned)
     with pytest.raises(ZoobenchError, match="although the manifest of tetris-zoo-tiny/seed lists it"):
-        hub.load_labels(tiny, "test", homes=[tmp_path / "pinned"])
+        hub.load_labels(tiny, "test", hub.Store([tmp_path / "pinned"]))
     shutil.copytree(tiny_home / "tetris-zoo-tiny" / "labels", pinned / "labels")
-    assert len(hub.load_labels(tiny, "test", homes=[tmp_path / "pinned"]).frame) == 18
+    assert len(hub.load_labels(tiny, "test", hub.Store([tmp_path / "pinned"])).frame) == 18
 
 
 def test_a_missing_file_of_a_built_zoo_is_named(tiny, tmp_path, tiny_home, monkeypatch):

@@ -138,6 +138,8 @@ def test_an_interval_may_be_undefined_where_the_value_is_not(load):
         ("r2", {"predictions": [1, 2], "references": [1]}, "2 predictions for 1 references; each row needs one of"),
         ("r2", {"predictions": [1, np.nan], "references": [1, 2]}, r"predictions\[1\] is nan; every value must be"),
         ("r2", {"predictions": [1, 2], "references": [-np.inf, 2]}, r"references\[0\] is -inf; every value must be"),
+        ("r2", {"predictions": [1, 1e308], "references": [1, 2]}, r"predictions\[1\] is 1e\+308, beyond ±3.4e\+38"),
+        ("r2", {"predictions": [1, 2], "references": [-1e39, 2]}, r"references\[0\] is -1e\+39, beyond ±3.4e\+38"),
         ("r2", {"predictions": [1, None], "references": [1, 2]}, "predictions are not all numbers"),
         ("r2", {"predictions": ["1", "2"], "references": [1, 2]}, "predictions are not all numbers"),
         ("r2", {"predictions": [[1], [2]], "references": [1, 2]}, r"predictions have shape \(2, 1\), not \(rows,\); s"),

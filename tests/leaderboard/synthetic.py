@@ -3,7 +3,7 @@
 import numpy as np
 
 from zoobench_leaderboard.description import Description
-from zoobench_leaderboard.score import BoardResult, Entry
+from zoobench_leaderboard.results import BoardResult, ScoredSubmission
 
 
 def shifted(result: BoardResult, by: float, **changes) -> BoardResult:
@@ -23,12 +23,12 @@ def shifted(result: BoardResult, by: float, **changes) -> BoardResult:
     return result.model_copy(update={"tasks": tasks, "mean_resamples": drawn, **changes})
 
 
-def renamed(entry: Entry, name: str, results: list[BoardResult], **description) -> Entry:
+def renamed(entry: ScoredSubmission, name: str, results: list[BoardResult], **description) -> ScoredSubmission:
     described = Description.model_validate(entry.submission.model_dump() | description)
     return entry.model_copy(update={"name": name, "submission": described, "results": results})
 
 
-def crowd(entry: Entry, submissions: int, zoos: list[str], resamples: int) -> list[Entry]:
+def crowd(entry: ScoredSubmission, submissions: int, zoos: list[str], resamples: int) -> list[ScoredSubmission]:
     """Many submissions on many zoos, on the tasks of one."""
     rng = np.random.default_rng(0)
     made = []

@@ -107,6 +107,55 @@ def test_publishing_scores_and_writes_the_page(repository):
     assert "linear-w" in (repository / "leaderboard" / "index.html").read_text()
 
 
+@pytest.fixture
+def published(repository):
+    """A clone of a remote whose main has no results, in which scoring has written some."""
+    git(repository, "checkout", "--quiet", "main")
+    remote, clone = repository.parent / "remote", repository.parent / "clone"
+    git(repository, "clone", "--quiet", "--bare", str(repository), str(remote))
+    git(repository, "clone", "--quiet", "--branch", "main", str(remote), str(clone))
+    subprocess.run(["leaderboard/ci/publish.sh"], cwd=clone, env=environment(clone), capture_output=True, check=True)
+    return clone, remote
+
+
+def keep(clone):
+    command = ["leaderboard/ci/keep.sh"]
+    return subprocess.run(command, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False)
+
+
+def kept(remote):
+    listed = subprocess.run(["git", "ls-tree", "-r", "--name-only", "main"], cwd=remote, capture_output=True, text=True)
+    return [name for name in listed.stdout.split() if "/results/" in name or "/targets/" in name]
+
+
+def test_new_results_are_kept_on_the_branch_and_no_commit_is_made_of_nothing(published):
+    clone, remote = published
+    assert keep(clone).returncode == 0
+    assert [name.rpartition("/")[2] for name in kept(remote)[-2:]] == ["linear-stats.json", "linear-stats.parquet"]
+    assert [name for name in kept(remote) if "/targets/" in name]
+    head = (remote / "refs" / "heads" / "main").read_text()
+    assert keep(clone).returncode == 0
+    assert (remote / "refs" / "heads" / "main").read_text() == head
+
+
+def test_a_branch_that_refuses_the_results_is_a_failure_that_says_so(published):
+    clone, remote = published
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'protected branch hook declined' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    done = keep(clone)
+    assert done.returncode == 1
+    assert "::error title=Results are not kept::" in done.stdout
+    assert kept(remote) == []
+
+
+def test_results_that_cannot_be_committed_are_a_failure(published):
+    clone, remote = published
+    (clone / ".git" / "index.lock").write_text("")
+    assert keep(clone).returncode != 0
+    assert kept(remote) == []
+
+
 @pytest.mark.parametrize("name", ["submission.yml", "leaderboard.yml"])
 def test_the_workflows_call_these_scripts_and_do_not_run_what_is_submitted(name):
     text = (ROOT / ".github" / "workflows" / name).read_text()

@@ -10,7 +10,8 @@ import yaml
 from zoobench_leaderboard.literature import reported
 from zoobench_leaderboard.page import render
 from zoobench_leaderboard.payload import payload
-from zoobench_leaderboard.score import read_entries, score_all
+from zoobench_leaderboard.results import read_all
+from zoobench_leaderboard.score import score_all
 
 from .synthetic import renamed, shifted
 
@@ -34,10 +35,13 @@ def test_texts_of_submissions_are_data_and_never_markup(board):
     assert data["submissions"]["linear-w"]["method"] == hostile
 
 
-def test_the_page_that_the_readme_links_shows_the_committed_results():
-    root = Path(__file__).resolve().parents[2]
-    linked = re.search(r"\[the page\]\((.+?\.html)\)", (root / "README.md").read_text())[1]
-    assert (root / linked).read_text() == render(read_entries(root / "leaderboard"))
+def test_the_committed_results_make_a_page_with_every_submission_on_it():
+    board = Path(__file__).resolve().parents[2] / "leaderboard"
+    html = render(read_all(board))
+    data = json.loads(re.search(r'id="payload">(.*?)</script>', html, re.S)[1])
+    assert set(data["submissions"]) == {path.name for path in (board / "submissions").iterdir()}
+    shown = {row["submission"] for one in data["boards"] for row in one["entries"]}
+    assert shown == set(data["submissions"])
 
 
 def test_the_page_asks_for_nothing_outside_itself(entries):

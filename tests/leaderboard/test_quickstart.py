@@ -1,13 +1,12 @@
 """The main job, run for real once per session (see the fixture ``quickstart``)."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from zoobench.scoring.harness import evaluate
 from zoobench_leaderboard.ranking import boards
-from zoobench_leaderboard.score import read_entries
+from zoobench_leaderboard.results import read_all, read_scored
 
 SUBMISSIONS = {"linear-w", "linear-stats", "gbm-w", "gbm-stats"}
 
@@ -15,7 +14,7 @@ SUBMISSIONS = {"linear-w", "linear-stats", "gbm-w", "gbm-stats"}
 @pytest.fixture
 def r2(quickstart):
     """submission -> task -> R² with its interval."""
-    entries = read_entries(quickstart.out / "leaderboard")
+    entries = read_all(quickstart.out / "leaderboard")
     return {e.name: {t: r.scores["r2"] for t, r in e.results[0].tasks.items()} for e in entries}
 
 
@@ -32,8 +31,8 @@ def test_quickstart_ends_with_a_ranking_and_says_where_everything_lies(quickstar
     ):
         assert expected in quickstart.printed
     assert """print(load_dataset("zoobench/tetris-zoo", "seed"))'""" in quickstart.printed
-    listed = boards(read_entries(board))[0]
-    assert {row.entry.name for row in listed.rows} == SUBMISSIONS
+    listed = boards(read_all(board))[0]
+    assert {row.scored.name for row in listed.rows} == SUBMISSIONS
     assert all(row.places for row in listed.rows)
 
 
@@ -47,7 +46,7 @@ def test_statistics_beat_flat_weights_as_in_table_5_of_schuerholt(r2, task):
 
 def test_scores_are_those_of_zoobench_evaluate(quickstart, monkeypatch):
     monkeypatch.setenv("ZOOBENCH_DATA", str(quickstart.data))
-    entry = json.loads((quickstart.out / "leaderboard" / "results" / "gbm-stats.json").read_text())
+    scored = read_scored(quickstart.out / "leaderboard", "gbm-stats")
     path = Path(quickstart.out / "leaderboard" / "submissions" / "gbm-stats" / "tetris-zoo" / "seed.parquet")
-    expected = json.loads(evaluate(path, ["all", "final"]).model_dump_json())["results"]
-    assert [{name: part[name] for name in expected[0]} for part in entry["results"]] == expected
+    expected = evaluate(path, ["all", "final"]).model_dump()["results"]
+    assert [part.model_dump(include=set(expected[0])) for part in scored.results] == expected

@@ -5,7 +5,8 @@ from sklearn.metrics import r2_score
 
 from zoobench.scoring.bootstrap import Bootstrap
 from zoobench_leaderboard.ranking import boards, overall
-from zoobench_leaderboard.score import Entry, score_all
+from zoobench_leaderboard.results import ScoredSubmission
+from zoobench_leaderboard.score import score_all
 
 from .synthetic import renamed, shifted
 
@@ -18,7 +19,7 @@ def test_submissions_are_ordered_by_mean_r2(board):
     for entry in entries:
         scores = [task.scores["r2"].value for task in entry.results[0].tasks.values()]
         means[entry.name] = sum(scores) / len(scores)
-    assert [row.entry.name for row in listed.rows] == sorted(means, key=means.get, reverse=True)
+    assert [row.scored.name for row in listed.rows] == sorted(means, key=means.get, reverse=True)
     assert [row.places["all"].rank for row in listed.rows] == [1, 2]
     assert [row.mean for row in listed.rows] == sorted(means.values(), reverse=True)
 
@@ -30,7 +31,7 @@ def test_partial_submissions_are_shown_and_not_ranked(board):
     lacking = whole.model_copy(update={"tasks": {"accuracy": whole.tasks["accuracy"]}, "stamp": stamp})
     partial = renamed(entries[0], "a-partial", [lacking])
     listed = boards([partial, *entries])[0]
-    assert listed.rows[-1].entry.name == "a-partial"
+    assert listed.rows[-1].scored.name == "a-partial"
     assert (listed.rows[-1].places, listed.rows[-1].mean) == ({}, None)
     assert [row.places["all"].rank for row in listed.rows[:-1]] == [1, 2]
     (alone,) = boards([partial])  # where nobody predicts the other tasks, too
@@ -51,21 +52,21 @@ def test_results_with_other_stamps_are_never_ranked_together(board):
     for change in changes:
         stamp = result.stamp.model_copy(update=change)
         other = renamed(entries[0], "other", [result.model_copy(update={"stamp": stamp})])
-        with_other = [part for part in boards([*entries, other]) if "other" in {row.entry.name for row in part.rows}]
+        with_other = [part for part in boards([*entries, other]) if "other" in {row.scored.name for row in part.rows}]
         expected = 3 if change == {"protocol": "final"} else 1  # there is a board of final checkpoints
         assert [len(part.rows) for part in with_other] == [expected]
     same = renamed(entries[0], "other", [shifted(result, 1.0)])
     listed = boards([*entries, same])[0]
-    assert listed.rows[0].entry.name == "other"
+    assert listed.rows[0].scored.name == "other"
 
 
 def test_predictors_trained_elsewhere_stay_off_the_board(board):
     entries = score_all(board)
     ood = renamed(entries[0], "ood", [shifted(entries[0].results[0], 0.0, trained_on="tetris-zoo/seed")])
-    assert "ood" not in {row.entry.name for board in boards([*entries, ood]) for row in board.rows}
+    assert "ood" not in {row.scored.name for board in boards([*entries, ood]) for row in board.rows}
 
 
-def _drawn(entry: Entry, name: str, mean: float, resamples: np.ndarray) -> Entry:
+def _drawn(entry: ScoredSubmission, name: str, mean: float, resamples: np.ndarray) -> ScoredSubmission:
     """An entry whose tasks all have a score, and whose mean on resamples is given."""
     result = entry.results[0]
     scores = {
@@ -88,7 +89,7 @@ def test_ranks_are_shared_where_the_paired_bootstrap_cannot_tell(board):
         _drawn(entry, "third", 0.70, 0.70 + common + rng.normal(0, 0.02, size=1000)),
     ]
     listed = boards(made)[0]
-    places = [(row.entry.name, str(row.places["all"])) for row in listed.rows]
+    places = [(row.scored.name, str(row.places["all"])) for row in listed.rows]
     assert places == [("first", "1 (1–2)"), ("second", "2 (1–2)"), ("third", "3")]
     assert listed.rows[2].interval == pytest.approx(np.quantile(made[2].results[0].mean_resamples, [0.025, 0.975]))
 
@@ -97,7 +98,7 @@ def test_a_track_is_ranked_without_the_other(board):
     entries = score_all(board)
     first = entries[0].results[0]
     opened = renamed(entries[0], "open", [shifted(first, 0.3)], validation_labels="fitting")
-    rows = {row.entry.name: row for row in boards([*entries, opened])[0].rows}
+    rows = {row.scored.name: row for row in boards([*entries, opened])[0].rows}
     assert [rows["open"].places[ranking].rank for ranking in ("all", "open")] == [1, 1]
     assert "standard" not in rows["open"].places
     assert sorted(rows[entry.name].places["standard"].rank for entry in entries) == [1, 2]
@@ -112,7 +113,7 @@ def test_over_all_zoos_families_count_alike(board):
     whole = renamed(entry, "whole", [shifted(first, by, zoo=zoo, trained_on=zoo) for zoo, by in zoos.items()])
     lacking = renamed(entry, "lacking", whole.results[:2])
     (found,) = overall(boards([whole, lacking]))
-    assert [(row.entry.name, row.mean is None) for row in found.rows] == [("whole", False), ("lacking", True)]
+    assert [(row.scored.name, row.mean is None) for row in found.rows] == [("whole", False), ("lacking", True)]
     by_zoo = {zoo: row.mean for zoo, row in found.rows[0].by_zoo.items()}
     mnist = (by_zoo["mnist-zoo-tiny/seed"] + by_zoo["mnist-zoo-tiny/fashion-seed"]) / 2
     assert found.rows[0].mean == pytest.approx((by_zoo["tetris-zoo-tiny/seed"] + mnist) / 2)

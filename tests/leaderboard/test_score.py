@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 import yaml
 
 from zoobench.scoring.harness import evaluate
+from zoobench_leaderboard.results import read_all, read_scored
 
 REPOSITORY_BOARD = Path(__file__).resolve().parents[2] / "leaderboard"
 
@@ -16,11 +16,11 @@ def test_scores_are_recomputed_from_the_predictions(zoobench, board):
     outcome = zoobench("leaderboard", "score", "--dir", board)
     assert outcome.code == 0, outcome.err
     for name in ("linear-w", "linear-stats"):
-        entry = json.loads((board / "results" / f"{name}.json").read_text())
+        scored = read_scored(board, name)
         predictions = board / "submissions" / name / "tetris-zoo-tiny" / "seed.parquet"
-        expected = evaluate(predictions, ["all", "final"], homes=[board / "labels"]).model_dump(mode="json")["results"]
-        assert [{key: part[key] for key in expected[0]} for part in entry["results"]] == expected
-        assert entry["submission"]["authors"] == ["A. Nonymous"]
+        expected = evaluate(predictions, ["all", "final"], homes=[board / "labels"]).model_dump()["results"]
+        assert [part.model_dump(include=set(expected[0])) for part in scored.results] == expected
+        assert scored.submission.authors == ["A. Nonymous"]
 
 
 def test_scoring_again_changes_no_byte(zoobench, board):
@@ -34,7 +34,7 @@ def test_a_withdrawn_submission_loses_its_result(zoobench, board):
     zoobench("leaderboard", "score", "--dir", board)
     (board / "submissions" / "linear-w").rename(board / "withdrawn")
     zoobench("leaderboard", "score", "--dir", board)
-    assert [path.name for path in (board / "results").iterdir()] == ["linear-stats.json"]
+    assert sorted(path.name for path in (board / "results").iterdir()) == ["linear-stats.json", "linear-stats.parquet"]
 
 
 def _file(folder):
@@ -88,6 +88,10 @@ BAD = {
     "repeated rows": (
         _changed(lambda frame: pd.concat([frame, frame.head(3)])),
         "3 example ids of tetris-zoo-tiny/seed are repeated: ",
+    ),
+    "numbers that no metric survives": (
+        _changed(lambda frame: frame.assign(accuracy=1e308)),
+        "column 'accuracy' is beyond ±3.4e+38, the largest in single precision",
     ),
     "2 GB": (_two_gigabytes, "seed.parquet has 2,000 MB; predictions of one zoo have 100 MB at most"),
     "a link": (_to_a_link, "seed.parquet is a link; a submission holds plain files only"),
@@ -173,15 +177,26 @@ def test_a_folder_that_is_no_leaderboard_is_named(zoobench, tmp_path, verb):
 
 
 def test_the_committed_results_are_what_scoring_gives(zoobench, tmp_path):
-    """From the repository's own predictions and pinned labels, to the byte; of all of them: make leaderboard-check."""
+    """From the repository's own predictions and pinned labels, to the byte; of all of them: make leaderboard-check.
+
+    Of the parquet file, to the value: its bytes are those of the version of pyarrow that writes it.
+    """
     shutil.copytree(REPOSITORY_BOARD, tmp_path / "leaderboard")
     results = tmp_path / "leaderboard" / "results"
     names = {path.stem for path in results.glob("*.json")}
     assert names == {path.name for path in (REPOSITORY_BOARD / "submissions").iterdir()}
     assert len(names) >= 8
     (results / "linear-stats.json").unlink()
+    (results / "linear-stats.parquet").unlink()
+    for path in (tmp_path / "leaderboard" / "labels").glob("*/targets/*"):
+        path.unlink()
     outcome = zoobench("leaderboard", "score", "--dir", tmp_path / "leaderboard")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"scored 1 of {len(names)} submissions")
-    for path in results.iterdir():
-        assert path.read_bytes() == (REPOSITORY_BOARD / "results" / path.name).read_bytes()
+    assert read_all(tmp_path / "leaderboard") == read_all(REPOSITORY_BOARD)
+    for pattern in ("results/*.json", "labels/*/targets/*.json"):
+        written, committed = (
+            {path.relative_to(folder): path.read_bytes() for path in folder.glob(pattern)}
+            for folder in (tmp_path / "leaderboard", REPOSITORY_BOARD)
+        )
+        assert written == committed

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from zoobench_leaderboard.score import read_entries
+from zoobench_leaderboard.results import read_all
 
 MANY = 6
 
@@ -28,7 +28,7 @@ def scorer(board):
 
 
 def results(board):
-    return {path.name: path.read_bytes() for path in sorted((board / "results").glob("*"))}
+    return {path.name: path.read_bytes() for path in sorted((board / "results").glob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def expected(crowded, tmp_path):
     _, errors = (running := scorer(alone)).communicate(timeout=300)
     assert running.returncode == 0, errors
     found = results(alone)
-    assert len(found) == MANY + 2
+    assert len(found) == 2 * (MANY + 2)
     return found
 
 
@@ -52,13 +52,16 @@ def test_a_scorer_that_is_killed_leaves_whole_results_and_the_next_goes_on(crowd
     there = {name: content for name, content in results(crowded).items() if name.endswith(".json")}
     assert 0 < len(there) < MANY + 2
     assert there == {name: expected[name] for name in there}
-    read_entries(crowded)
-    leftover = crowded / "results" / f".copy-0.json.{killed.pid}.tmp"
-    leftover.write_text('{"half')
+    read_all(crowded)
+    leftover = crowded / "results" / ".copy-0.json.killed.tmp"
+    leftover.mkdir()
+    (leftover / "copy-0.json").write_text('{"half')
+    os.utime(leftover, times=(0, 0))
     printed, errors = (again := scorer(crowded)).communicate(timeout=300)
     assert again.returncode == 0, errors
     assert printed.startswith(f"scored {MANY + 2 - len(there)} of {MANY + 2} submissions")
     assert results(crowded) == expected
+    assert not leftover.exists()
 
 
 def test_two_scorers_at_once_write_what_one_writes(crowded, expected):
@@ -87,4 +90,4 @@ def test_one_bad_submission_does_not_hold_up_the_others(crowded, expected, zoobe
     outcome = zoobench("leaderboard", "score", "--dir", crowded)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "copy-3/tetris-zoo-tiny/seed.parquet is not a parquet file" in outcome.err
-    assert results(crowded) == {name: content for name, content in expected.items() if name != "copy-3.json"}
+    assert results(crowded) == {name: content for name, content in expected.items() if not name.startswith("copy-3.")}

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from zoobench.data.manifest import read_manifest, sha256_of
+from zoobench.data.manifest import read_manifest
+from zoobench.files import sha256_of
 
 from ..loopback_hub import TOKEN, CuttingProxy, LoopbackHub, running
 

@@ -4,6 +4,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
+from zoobench.data.folder import DatasetFolder
 from zoobench.data.manifest import read_manifest
 from zoobench.publishing.references import write_references
 from zoobench.publishing.verify import verify
@@ -47,7 +48,7 @@ def test_the_hyperparameters_are_found_where_they_decide(tiny_hyp, tmp_path):
     for split, frame in labels.items():
         decided = 0.2 + 0.1 * (frame["activation"] == "relu") + 100 * frame["learning_rate"] + 0.05 * frame["epoch"]
         frame.assign(test_accuracy=decided).to_parquet(target / f"{split}.parquet")
-    write_references(tiny_hyp, tmp_path)
+    write_references(tiny_hyp, DatasetFolder(tmp_path))
     known = pd.read_parquet(tmp_path / "references" / "hyp" / "hyperparameters.parquet")
     decided = pq.read_table(target / "test.parquet")["test_accuracy"].to_numpy()
     assert r2_score(decided, known["accuracy"]) > 0.95
@@ -56,7 +57,7 @@ def test_the_hyperparameters_are_found_where_they_decide(tiny_hyp, tmp_path):
 def test_they_are_the_same_bytes_each_time(tiny_hyp, tiny_hyp_home, tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "hyp").symlink_to(tiny_hyp_home / "tetris-zoo-tiny" / "labels" / "hyp")
-    write_references(tiny_hyp, tmp_path)
+    write_references(tiny_hyp, DatasetFolder(tmp_path))
     for path in (tmp_path / "references" / "hyp").iterdir():
         assert path.read_bytes() == (tiny_hyp_home / "tetris-zoo-tiny" / "references" / "hyp" / path.name).read_bytes()
 
@@ -87,7 +88,7 @@ def test_without_any_hyperparameter_that_varies_they_are_the_mean(tiny, tmp_path
     for split in ("train", "validation", "test"):
         frame = hub.load_labels(tiny, split).frame
         frame[frame["epoch"] == 6].to_parquet(target / f"{split}.parquet")
-    write_references(tiny, tmp_path)
+    write_references(tiny, DatasetFolder(tmp_path))
     constant, known = (
         pd.read_parquet(tmp_path / "references" / "seed" / f"{name}.parquet")["accuracy"]
         for name in ("constant", "hyperparameters")

@@ -9,8 +9,9 @@ import urllib.request
 import pyarrow.parquet as pq
 import pytest
 
-from zoobench.data.manifest import read_manifest, sha256_of
+from zoobench.data.manifest import read_manifest
 from zoobench.errors import ZoobenchError
+from zoobench.files import sha256_of
 from zoobench.publishing.serve import dataset_folders, running
 
 

@@ -199,7 +199,7 @@ def test_a_matrix_of_tau_over_zoos_trained_and_tested_on(tiny_hyp, tiny_hyp_home
     shutil.copytree(tiny_home / "tetris-zoo-tiny", tmp_path / "pinned" / "tetris-zoo-tiny")
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
     seed, homes = resolve("tetris-zoo-tiny/seed"), [tmp_path / "pinned"]
-    labels = {zoo.id: hub.load_labels(zoo, "test", homes).frame for zoo in (seed, tiny_hyp)}
+    labels = {zoo.id: hub.load_labels(zoo, "test", hub.Store(homes)).frame for zoo in (seed, tiny_hyp)}
     rng = np.random.default_rng(0)
     frames = [
         pd.DataFrame(

@@ -16,7 +16,7 @@ from sklearn.metrics import mean_absolute_error
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
 from zoobench.scoring.harness import evaluate
-from zoobench.scoring.predictions import UnknownColumnWarning, read_predictions
+from zoobench.scoring.predictions import UnknownColumnWarning, read_predictions, write_predictions
 
 
 @pytest.fixture
@@ -259,3 +259,24 @@ def test_a_bomb_is_refused_before_it_expands(tmp_path):
         )
         assert message in said[0]
         assert peak < 500
+
+
+def test_written_numbers_are_in_single_precision_and_classes_are_codes(tmp_path):
+    rows = 5000
+    frame = pd.DataFrame({"zoo": "tetris-zoo/hyp", "example_id": [f"hyp-{k:05d}/001" for k in range(rows)]})
+    frame["accuracy"] = np.random.default_rng(0).random(rows)
+    frame["epoch"] = np.arange(rows)
+    frame["activation"] = ["tanh", "relu"] * (rows // 2)
+    write_predictions(frame, tmp_path / "p.parquet")
+    table = pq.read_table(tmp_path / "p.parquet")
+    assert [table.schema.field(name).type for name in ("accuracy", "epoch")] == [pa.float32(), pa.int64()]
+    assert table["accuracy"].to_numpy().tolist() == frame["accuracy"].astype(np.float32).tolist()
+    assert table["activation"].to_pylist() == frame["activation"].tolist()
+    columns = pq.ParquetFile(tmp_path / "p.parquet").metadata.row_group(0).to_dict()["columns"]
+    assert {column["path_in_schema"] for column in columns if "RLE_DICTIONARY" in column["encodings"]} == {
+        "zoo",
+        "epoch",
+        "activation",
+    }
+    assert {column["compression"] for column in columns} == {"ZSTD"}
+    assert read_predictions(tmp_path / "p.parquet").task_names == ("accuracy", "epoch", "activation")

@@ -11,8 +11,9 @@ from scipy.stats import kendalltau
 from zoobench.data import hub
 from zoobench.data.manifest import file_entry, read_manifest, write_manifest
 from zoobench.errors import ZoobenchError
+from zoobench.scoring import protocols
 from zoobench.scoring.harness import evaluate
-from zoobench.scoring.protocols import NAMES, rows_of, sensible
+from zoobench.scoring.protocols import NAMES, Protocol, Rows, rows_of, sensible
 from zoobench.zoos import resolve
 
 
@@ -118,6 +119,49 @@ def test_an_unknown_protocol_is_named(predictions, zoobench):
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "unknown protocol 'finale'; did you mean 'final'?" in outcome.err
     assert "final" in NAMES
+
+
+def test_three_protocols_read_the_manifest_once(zoo, predictions, zoobench, monkeypatch):
+    reads = []
+    real = Path.read_text
+
+    def read_text(path, *arguments, **named):
+        reads.extend([path] * (path.name == "manifest.json"))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    names = ["--protocol", "all", "--protocol", "final", "--protocol", "config-disjoint"]
+    outcome = zoobench("evaluate", "--predictions", predictions, *names)
+    assert outcome.code == 0, outcome.err
+    assert len(reads) == 1
+
+
+def test_a_protocol_that_somebody_declares_is_scored_as_the_others_are(zoo, predictions, monkeypatch):
+    """Half of the train split, say: without the references, which are of the test split."""
+
+    def half_of_train(zoo, store):
+        labels = hub.load_labels(zoo, "train", store)
+        return Rows(labels.frame.iloc[::2].reset_index(drop=True), labels.frame["example_id"].iloc[1::2], labels.sha256)
+
+    mine = Protocol("mine", "every other checkpoint of the train runs", half_of_train, references=False)
+    monkeypatch.setattr(protocols, "ALL", (*protocols.ALL, mine))
+    monkeypatch.setitem(protocols.BY_NAME, "mine", mine)
+    labels = hub.load_labels(zoo, "train")
+    frame = pd.DataFrame({"zoo": zoo.id, "example_id": labels.frame["example_id"], "accuracy": 0.5})
+    (result,) = evaluate(frame, protocols=["mine"]).results
+    assert (result.rows, result.stamp.protocol) == (-(-len(frame) // 2), "mine")
+    assert (result.stamp.labels_sha256, result.references) == (labels.sha256, [])
+    assert sensible(zoo)[-1] == "mine"
+    none = Protocol("none", "what nobody has", lambda zoo, store: None)
+    monkeypatch.setitem(protocols.BY_NAME, "none", none)
+    with pytest.raises(ZoobenchError, match=r"'none' \(what nobody has\) leaves no checkpoint of .*, mine$"):
+        evaluate(frame, protocols=["none"])
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "compare"])
+def test_the_help_names_every_protocol(zoobench, verb):
+    printed = " ".join(zoobench(verb, "--help").out.replace("│", " ").split())
+    assert f"{', '.join(NAMES[:-1])} or {NAMES[-1]}" in printed
 
 
 def test_an_unknown_class_is_named_with_the_known_ones(predictions, zoobench):

@@ -1,6 +1,7 @@
 """Initialisers against the definitions in torch.nn.init: same distribution, by Kolmogorov-Smirnov."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.training.initialisers import INITIALISERS, initial_weights
 from zoobench.zoos import resolve
 from zoobench.zoos.runs import Run
-from zoobench.zoos.spec import Hyperparameters, Training
+from zoobench.zoos.spec import Flatten, Hyperparameters, Linear, Network, Training
 
 NETWORK = resolve("small-cnn-zoo/mnist").spec.network
 BASE = Hyperparameters("relu", "uniform", "adam", learning_rate=1e-3, batch_size=8)
@@ -32,6 +33,34 @@ REFERENCE = {
     "kaiming_normal": torch.nn.init.kaiming_normal_,
     "orthogonal": torch.nn.init.orthogonal_,
 }
+
+
+def flat(*shape):
+    """A dense network of layers of such (outputs, inputs), from bottom to top."""
+    return Network("net", (Flatten(), *(Linear(f"fc{n}", i, o, bias=False) for n, (o, i) in enumerate(shape))))
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (8, 32)], ids=str)
+@pytest.mark.parametrize("init", REFERENCE)
+def test_weights_of_unequal_fans_are_distributed_as_in_torch(init, shape):
+    """Fan-in and fan-out of four times each other: taken for one another they double or halve every weight."""
+    torch.manual_seed(0)
+    expected = [REFERENCE[init](torch.empty(shape)).numpy().ravel() for _ in range(40)]
+    runs = [Run(f"r{seed}", "c", dataclasses.replace(BASE, init=init), seed) for seed in range(40)]
+    ours = initial_weights(flat(shape), runs, torch.device("cpu")).numpy()
+    assert stats.ks_2samp(ours.ravel(), np.concatenate(expected)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("init", INITIALISERS)
+def test_layers_of_one_network_draw_independent_streams(init):
+    """Layers of one shape: a run's weights in one are found in no other, at any place, and tell nothing of them."""
+    runs = [Run(f"r{seed}", "c", dataclasses.replace(BASE, init=init, init_std=0.3), seed) for seed in range(200)]
+    weights = initial_weights(flat((8, 8), (8, 8), (8, 8)), runs, torch.device("cpu")).numpy()
+    for one, other in itertools.combinations(weights.reshape(200, 3, 64).swapaxes(0, 1), 2):
+        # Two of a float32's 2^24 fractions agree by chance once in twenty times.
+        assert sum(np.isin(*pair).sum() for pair in zip(one, other, strict=True)) <= 5
+        # 12,800 pairs: a correlation has a standard deviation of 0.009.
+        assert abs(stats.pearsonr(one.ravel(), other.ravel()).statistic) < 0.04
 
 
 @pytest.mark.parametrize("init", REFERENCE)

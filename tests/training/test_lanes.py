@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from zoobench import native
 from zoobench.training import lanes
-from zoobench.training.nets import RunActivations, RunDropout, forward
+from zoobench.training.activations import RunActivations
+from zoobench.training.dropout import RunDropout
+from zoobench.training.formulation import forward
 from zoobench.training.population import train
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
@@ -60,7 +62,7 @@ def test_any_shape_of_convolution_and_pool_is_that_of_pytorch(inputs, outputs, k
     layers += (Linear("fc1", outputs * map_side**2, 6), Dropout(), Linear("fc2", 6, 3))
     dropout = RunDropout(torch.arange(RUNS), torch.linspace(0, 0.7, RUNS), step=5)
     network = Network("net", layers)
-    assert lanes.covers(network)
+    assert lanes.COVERAGE.covers(network, NAMES)
     agree(network, (inputs, side, side), dtype, dropout)
 
 
@@ -183,7 +185,9 @@ def test_arrays_that_do_not_fit_are_named_before_anything_reads_them(changed, me
 def test_dropout_of_flattened_maps_is_left_to_pytorch():
     """Its draws are numbered by channel first there."""
     layers = (Conv("conv", 1, 2, 3), Flatten(), Dropout(), Linear("fc", 8, 3))
-    assert not lanes.covers(Network("net", layers))
+    assert not lanes.COVERAGE.covers(Network("net", layers), ["relu"])
+    layers = (Conv("conv", 1, 2, 3), Flatten(), Activation(), Dropout(), Linear("fc", 8, 3))
+    assert not lanes.COVERAGE.covers(Network("net", layers), ["relu"])
 
 
 @pytest.mark.parametrize("problem", ["no compiler", "one that fails", "no cache"])

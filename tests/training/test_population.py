@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from torch import nn
 
 from zoobench.errors import ZoobenchError
 from zoobench.training import formulation, streams
-from zoobench.training.formulation import conv_outputs
+from zoobench.training.dropout import RunDropout
+from zoobench.training.formulation import Formulation, conv_outputs
 from zoobench.training.images import Images
 from zoobench.training.initialisers import INITIALISERS, initial_weights
-from zoobench.training.nets import RunDropout, module
+from zoobench.training.nets import module
 from zoobench.training.population import train
 from zoobench.zoos import resolve
 from zoobench.zoos.runs import Run, runs_of
@@ -46,12 +48,14 @@ def torch_optimizer(run, parameters):
     return (torch.optim.AdamW if run.training.decoupled_decay else torch.optim.Adam)(parameters, **settings)
 
 
-def train_alone(network, run, images, epochs):
-    """One run as anybody would write it: nn.Module, torch.optim, a loop over batches of the run's own images."""
+def train_alone(network, run, images, epochs, build=module):
+    """One run as anybody would write it: nn.Module, torch.optim, a loop over batches of the run's own images.
+
+    ``build``: (network, activation, weights) -> nn.Sequential with a part for each layer."""
     values, seeds = run.hyperparameters, torch.tensor([run.seed])
     start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()
     x, y = torch.from_numpy(images.train_images), torch.from_numpy(images.train_labels)
-    model = module(network, values.activation, start).to(x.dtype)
+    model = build(network, values.activation, start).to(x.dtype)
     for number, part in enumerate(model):
         if isinstance(part, nn.Dropout):
             model[number] = MaskedDropout(run, number)
@@ -91,12 +95,13 @@ SHAPES = {
     "small-cnn-zoo/mnist": (1, 28, 28),
     "cnn-zoo-2/usps": (1, 16, 16),
 }
+FORMULATIONS = get_args(Formulation)
 RATES = {"adam": 1e-3, "sgd": 1e-2, "rmsprop": 3e-4}
 
 
-@pytest.mark.parametrize("conv", ["grouped", "per_run", "lanes"])
+@pytest.mark.parametrize("way", FORMULATIONS)
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, conv, monkeypatch):
+def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, way, monkeypatch):
     """One population in which everything varies: 3 optimizers x 4 activations, with initialisers, learning rates,
     weight decays, dropout rates and training fractions mixed over them, in no particular order.
 
@@ -119,9 +124,9 @@ def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, co
         )
         runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=Training(0.01 * i, decoupled_decay=i % 5 == 0)))
     runs = [run for run in runs if not run.training.decoupled_decay or run.hyperparameters.optimizer == "adam"]
-    outputs = conv_outputs(network, SHAPES[name][-1])
+    outputs = conv_outputs(network, SHAPES[name])
     monkeypatch.setattr(formulation, "_FEATURE_ENTRIES", 5 * 16 * outputs)
-    *_, last = train(network, runs, images, (0, 3), conv=conv)  # per_run: five runs at once
+    *_, last = train(network, runs, images, (0, 3), formulation=way)  # per_run: five runs at once
     for i, run in enumerate(runs):
         alone = train_alone(network, run, images, 3)
         start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from zoobench.training import winograd
-from zoobench.training.nets import RunActivations, forward
+from zoobench.training.activations import RunActivations
+from zoobench.training.formulation import forward
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.spec import Conv

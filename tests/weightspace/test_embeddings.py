@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
-from zoobench.weightspace.embeddings import draw, separation, similarity_picture, weights_of
+from zoobench.weightspace.embeddings import draw_embeddings, separation, similarity_picture, weights_of
 
 
 def labels(accuracy, checkpoints=2):
@@ -97,7 +97,7 @@ def test_an_unknown_label_is_one_line(written, tiny, tmp_path, zoobench):
 def test_a_label_of_too_many_names_is_not_drawn(networks, tmp_path):
     frame, telling, _ = networks
     with pytest.raises(ZoobenchError, match="label 'run_id' has 30 names here; a legend shows at most 10"):
-        draw({"z": telling}, frame, "", tmp_path / "p", ["run_id"])
+        draw_embeddings({"z": telling}, frame, "", tmp_path / "p", ["run_id"])
     assert not (tmp_path / "p").exists()
 
 

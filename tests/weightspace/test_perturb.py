@@ -11,8 +11,8 @@ import pytest
 
 from zoobench.building.build import build
 from zoobench.data import hub, shards
-from zoobench.data.manifest import sha256_of
 from zoobench.errors import ZoobenchError
+from zoobench.files import sha256_of
 from zoobench.weightspace import perturb, symmetry
 from zoobench.zoos import resolve
 

@@ -4,8 +4,10 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
+from zoobench.building.build import build
 from zoobench.data.hub import row_files
 from zoobench.weightspace import plots
+from zoobench.zoos import resolve
 
 from ..building.test_build import read_rows
 
@@ -93,6 +95,37 @@ def test_the_pictures_of_a_zoo_are_on_its_card(tiny_home):
         with Image.open(folder / "pictures" / f"seed-{name}.png") as picture:
             assert picture.size[0] > 300
             assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+
+
+def _broken(view):
+    raise RuntimeError("no font\nat all")
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_with_one_warning(view, tmp_path):
+    pictures = {"accuracy": plots.accuracy, "one": _broken, "two": _broken}
+    with pytest.warns(plots.PictureWarning) as told:
+        paths = plots.write_pictures(view, tmp_path / "p", "seed", pictures)
+    assert paths == [tmp_path / "p" / "seed-accuracy.png"]
+    assert [str(warning.message) for warning in told] == [
+        f"pictures of {view.title} are left out: one, two (RuntimeError: no font)"
+    ]
+
+
+def test_a_build_goes_on_without_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "save", lambda figure, path: _broken(figure))
+    with pytest.warns(plots.PictureWarning, match="pictures of tetris-zoo-tiny/seed are left out: accuracy, "):
+        folder = build(resolve("tetris-zoo-tiny/seed"), tmp_path)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "seed-accuracy.png" not in card
+    assert len(read_rows(folder)) > 0
+
+
+def test_plot_zoo_says_what_it_could_not_draw_after_the_rest(tiny, zoobench, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "PICTURES", {"accuracy": plots.accuracy, "one": _broken})
+    monkeypatch.setattr(plots, "MORE_PICTURES", {})
+    outcome = zoobench("plot", "zoo", tiny.id, "--out", tmp_path)
+    assert (outcome.code, outcome.out) == (2, f"{tmp_path / 'seed-accuracy.png'}\n")
+    assert outcome.err == f"error: cannot draw in {tmp_path}: one (RuntimeError: no font)\n"
 
 
 def test_plot_zoo_writes_every_picture(tiny, zoobench, tmp_path):

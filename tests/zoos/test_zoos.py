@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from zoobench.errors import ZoobenchError
-from zoobench.zoos import ALL, SCALES, Zoo, resolve
+from zoobench.zoos import ALL, SCALES, Zoo, resolve, resolve_all
 from zoobench.zoos.spec import Conv, Linear
 
 IDS = [
@@ -59,6 +59,27 @@ def test_the_last_layer_has_one_output_per_class(spec):
 )
 def test_a_name_and_a_scale_resolve_to_one_zoo(name, scale, expected):
     assert resolve(name, scale).id == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "expected"),
+    [
+        ("tetris-zoo", None, ["tetris-zoo/seed", "tetris-zoo/hyp"]),
+        (
+            "zoobench/cnn-zoo-2-tiny",
+            None,
+            [f"cnn-zoo-2-tiny/{name}" for name in ("cifar10", "mnist", "fashion_mnist", "usps")],
+        ),
+        (
+            "small-cnn-zoo",
+            "lite",
+            [f"small-cnn-zoo-lite/{name}" for name in ("mnist", "fashion_mnist", "cifar10", "svhn")],
+        ),
+        ("mnist-zoo/fashion-seed", "tiny", ["mnist-zoo-tiny/fashion-seed"]),
+    ],
+)
+def test_a_repo_and_a_scale_resolve_to_all_its_zoos(name, scale, expected):
+    assert [zoo.id for zoo in resolve_all(name, scale)] == expected
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from ..data import manifest, shards
+from ..data.folder import Places
 from ..errors import ZoobenchError
-from ..publishing.folder import write_config
+from ..files import write_atomically
 from ..publishing.gallery import image_gallery
+from ..publishing.writing import write_config
 from ..training.images import Images, load_images
 from ..zoos import Zoo
 from ..zoos.runs import Run, runs_of
 from .chunks import Chunk
-from .engines import Engine, local
+from .engine import Engine
+from .engines import local
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,17 +89,17 @@ def build(
             "images": _images_entry(zoo, images),
             "dropped": dropped,
         }
-        picture = f"{zoo.spec.config}-images.png"
+        picture = Places(zoo.spec.config).picture("images")
         folder = write_config(
             zoo,
             out,
             work,
             sorted(work.glob("chunk-*.parquet")),
             about,
-            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh / "pictures" / picture),
+            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh.locate(picture)),
         )
         shutil.rmtree(work)
-        return folder
+        return folder.path
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 
@@ -135,7 +138,7 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
         )
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    manifest.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())
 
 
 def _train_chunks(
@@ -171,6 +174,6 @@ def _train_chunks(
         for chunk, (table, lost) in engine(missing, images, device, workers, on_epoch):
             shards.write_table(finished[chunk.start].with_suffix(".parquet"), table)
             content = json.dumps([run.model_dump() for run in lost])
-            manifest.write_atomically(finished[chunk.start], content.encode())
+            write_atomically(finished[chunk.start], content.encode())
     lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
     return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]

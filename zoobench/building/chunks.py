@@ -30,16 +30,17 @@ class Chunk:
     checkpoints: tuple[int, ...]
 
 
-Rows = tuple[pa.Table, list[manifest.DroppedRun]]
+# Its rows, and the runs that diverged.
+TrainedChunk = tuple[pa.Table, list[manifest.DroppedRun]]
 
 
-def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[int], None]) -> Rows:
-    """Train a chunk: its rows, and the runs that diverged."""
+def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[int], None]) -> TrainedChunk:
+    """Train a chunk."""
     checkpoints = list(train(chunk.spec.network, chunk.runs, images, chunk.checkpoints, device, on_epoch))
     return chunk_table(chunk.spec, chunk.runs, checkpoints)
 
 
-def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> Rows:
+def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> TrainedChunk:
     """Rows of one chunk, run by run and epoch by epoch, without the runs that diverged.
 
     A run whose weights or losses are not finite at some checkpoint is dropped whole.

@@ -1,4 +1,4 @@
-"""Engines: who trains the chunks of a build. Every engine takes the same chunks and gives the same rows.
+"""Engines by name: who trains the chunks of a build.
 
 ``local`` trains several chunks at a time in threads of this process: PyTorch works outside the interpreter's lock,
 and one core for each of two chunks is faster than two cores for one chunk after the other. ``ray`` (see
@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
-from typing import Protocol
 
 import torch
 
 from ..errors import look_up
 from ..training.images import Images
-from .chunks import Chunk, Rows, train_chunk
-
-OnEpoch = Callable[[Chunk, int], None]
-
-
-class Engine(Protocol):
-    def __call__(
-        self, chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
-    ) -> Iterator[tuple[Chunk, Rows]]:
-        """Train chunks and yield each as it is finished, in any order.
-
-        Args:
-            chunks: what to train.
-            images: what all chunks train on.
-            device: a torch device.
-            workers: how many chunks at a time; ``None`` for one per CPU core, or one per GPU.
-            on_epoch: called after each epoch of each chunk, from one thread at a time.
-
-        Raises:
-            ZoobenchError: the work cannot be done, or its workers died.
-        """
+from .chunks import Chunk, TrainedChunk, train_chunk
+from .engine import Engine, OnEpoch
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error
@@ -46,13 +26,13 @@ class _Stopped(Exception):  # noqa: N818 - not an error
 
 def local(
     chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
-) -> Iterator[tuple[Chunk, Rows]]:
+) -> Iterator[tuple[Chunk, TrainedChunk]]:
     """Train in threads of this process, which share its CPU cores or its GPU."""
     cores = os.cpu_count() or 1
     workers = min(len(chunks), workers or (cores if device == "cpu" else 1))
     lock, stopped = threading.Lock(), threading.Event()
 
-    def work(chunk: Chunk) -> tuple[Chunk, Rows]:
+    def work(chunk: Chunk) -> tuple[Chunk, TrainedChunk]:
         def report(epoch: int) -> None:
             if stopped.is_set():
                 raise _Stopped
@@ -61,7 +41,7 @@ def local(
 
         return chunk, train_chunk(chunk, images, device, report)
 
-    def outcome(chunk: Chunk) -> tuple[Chunk, Rows] | BaseException:
+    def outcome(chunk: Chunk) -> tuple[Chunk, TrainedChunk] | BaseException:
         try:
             return work(chunk)
         except BaseException as error:  # raised again by the thread that waits for it
@@ -82,7 +62,7 @@ def local(
 
 def _ray(
     chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
-) -> Iterator[tuple[Chunk, Rows]]:
+) -> Iterator[tuple[Chunk, TrainedChunk]]:
     from .ray_engine import train
 
     return train(chunks, images, device, workers, on_epoch)
@@ -91,7 +71,7 @@ def _ray(
 ENGINES: Mapping[str, Engine] = {"local": local, "ray": _ray}
 
 
-def engine(name: str) -> Engine:
+def engine_named(name: str) -> Engine:
     """Look an engine up.
 
     Raises:

@@ -15,12 +15,12 @@ from ray.util.queue import Empty, Queue
 from ..errors import ZoobenchError
 from ..ray_tasks import RETRIES, explained, finished, session
 from ..training.images import Images
-from .chunks import Chunk, Rows, train_chunk
-from .engines import OnEpoch
+from .chunks import Chunk, TrainedChunk, train_chunk
+from .engine import OnEpoch
 
 
 @ray.remote(max_retries=RETRIES)
-def _task(number: int, chunk: Chunk, images: Images, device: str, epochs: Queue) -> Rows:
+def _task(number: int, chunk: Chunk, images: Images, device: str, epochs: Queue) -> TrainedChunk:
     torch.set_num_threads(1)
     # Ray's arrays are read-only views of shared memory, which PyTorch warns about.
     images = dataclasses.replace(
@@ -35,7 +35,7 @@ def _task(number: int, chunk: Chunk, images: Images, device: str, epochs: Queue)
 
 def train(
     chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
-) -> Iterator[tuple[Chunk, Rows]]:
+) -> Iterator[tuple[Chunk, TrainedChunk]]:
     """Train as Ray tasks, ``workers`` at a time; a task whose worker dies is done again, up to three times."""
     kind = "CPU" if device == "cpu" else "GPU"
     with session(workers):
@@ -48,7 +48,7 @@ def train(
 
 def _tasks(
     chunks: Sequence[Chunk], images: Images, device: str, workers: int, kind: str, on_epoch: OnEpoch
-) -> Iterator[tuple[Chunk, Rows]]:
+) -> Iterator[tuple[Chunk, TrainedChunk]]:
     epochs = Queue(actor_options={"num_cpus": 0})
     task = _task.options(num_cpus=1, num_gpus=1 if kind == "GPU" else 0)
     shared = ray.put(images)

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ZoobenchError
+from ..errors import ZoobenchError, shown
+from . import output
 from .baselines import app as baselines_app
 from .parts import JsonFlag, needs, print_json
 from .scoring import app as score_app
@@ -111,7 +112,7 @@ def tasks(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def build(
-    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed.")],
+    zoo: Annotated[str, typer.Argument(help="Zoo id, e.g. tetris-zoo/seed; or a repo, for all its zoos.")],
     scale: Annotated[str | None, typer.Option(help="full, lite or tiny; default full.")] = None,
     out: Annotated[Path | None, typer.Option(help="Parent of the dataset folder; default ZOOBENCH_DATA.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
@@ -125,26 +126,47 @@ def build(
         bool,
         typer.Option("--resume/--no-resume", help="Go on with an interrupted build, or delete what is there of it."),
     ] = True,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Train a zoo from scratch and write it as a dataset folder.
+    """Train a zoo, or all zoos of a repo, from scratch and write a dataset folder.
 
-    Example: zoobench build mnist-zoo/seed --scale lite --images ../shared/images --workers 2
+    Of a repo, one that fails does not keep the others from being built; the exit code is 2 then.
+    Example: zoobench build mnist-zoo --scale lite --images ../shared/images --workers 2
     """
     from ..data import hub
-    from ..zoos import resolve
-    from . import progress
+    from ..zoos import Zoo, resolve_all
+    from . import progress, tables
 
-    chosen = resolve(zoo, scale)
-    chosen.size  # noqa: B018 - says what cannot be built before torch is imported
+    chosen = resolve_all(zoo, scale)
+    for each in chosen:
+        each.size  # noqa: B018 - says what cannot be built before torch is imported
     with needs("torch", "build"):
         from ..building.build import build as build_zoo
-        from ..building.engines import engine as engine_named
+        from ..building.engines import engine_named
+        from ..building.repo import build_each
     with needs("ray", "ray"):
         train_with = engine_named(engine)
     home = out or hub.data_home()
-    with progress.build_bar(chosen.id) as on_progress:
-        folder = build_zoo(chosen, home, images, device, on_progress, resume, train_with, workers, seed)
-    typer.echo(f"built {chosen.id} in {folder}")
+
+    def build_one(zoo: Zoo) -> Path:
+        with progress.build_bar(zoo.id) as on_progress:
+            return build_zoo(zoo, home, images, device, on_progress, resume, train_with, workers, seed)
+
+    outcomes = []
+    for outcome in build_each(chosen, build_one):
+        outcomes.append(outcome)
+        if outcome.error and len(chosen) == 1:
+            raise ZoobenchError(outcome.error)
+        if outcome.error:
+            typer.echo(f"error: {outcome.zoo.id}: {outcome.error}", err=True)
+        elif not as_json:
+            typer.echo(f"built {outcome.zoo.id} in {outcome.folder}")
+    if as_json:
+        print_json([outcome.to_json() for outcome in outcomes])
+    elif len(chosen) > 1:
+        tables.console().print(tables.build_table(outcomes))
+    if failed := [outcome.zoo.id for outcome in outcomes if outcome.error]:
+        raise ZoobenchError(f"{len(failed)} of {len(chosen)} zoos could not be built: {', '.join(failed)}")
 
 
 @app.command()
@@ -247,10 +269,11 @@ def main() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-    _mount_commands()
-    try:
-        app()
-    except ZoobenchError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
+    with output.shielded():
+        _mount_commands()
+        try:
+            app()
+        except ZoobenchError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(2)

@@ -28,4 +28,5 @@ class needs:  # noqa: N801 - reads as a statement
 
 
 def print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    """In ASCII, so that neither an encoding nor a control character can change it."""
+    typer.echo(json.dumps(value, indent=1))

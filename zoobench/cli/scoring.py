@@ -32,19 +32,30 @@ def evaluate(
     Files whose names differ only in the number after "seed" are scored together, as seeds of one method.
     Example: zoobench evaluate --predictions gbm-seed*.parquet --protocol final --json result.json
     """
-    from ..data.manifest import write_atomically
-    from ..scoring.harness import evaluate as score
+    from ..scoring import harness
     from . import progress, tables
 
-    with needs("matplotlib", "plot"), progress.spinner("scoring"):
-        result = score([*predictions, *(more or [])], protocol or ["all"], against, plot)
-    for table in tables.result_tables(result):
-        tables.console().print(table)
-    if json_file:
-        try:
-            write_atomically(json_file, result.to_json().encode())
-        except OSError as error:
-            raise ZoobenchError(f"cannot write {json_file}: {error.strerror or error}") from error
+    with progress.spinner("scoring"):
+        scored = harness.score([*predictions, *(more or [])], protocol or ["all"], against)
+    # What took long comes first: a file, then the screen; pictures are the least and come last.
+    try:
+        if json_file:
+            _save(json_file, scored.result.to_json())
+    finally:
+        for table in tables.result_tables(scored.result):
+            tables.console().print(table)
+    if plot:
+        with needs("matplotlib", "plot"), progress.spinner("drawing"):
+            scored.draw(plot)
+
+
+def _save(path: Path, text: str) -> None:
+    from ..files import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise ZoobenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @app.command()
@@ -82,12 +93,12 @@ def perturb(
     Predict them, add a column "perturbation", and hold the file against your predictions: evaluate --against.
     Example: zoobench perturb small-cnn-zoo/cifar10 --sample 1000 --out perturbed
     """
-    from ..weightspace.perturb import perturb as write
+    from ..weightspace.perturb import perturb as write_copies
     from ..zoos import resolve
     from . import progress
 
     with progress.spinner("perturbing") as on_step:
-        paths = write(resolve(zoo), out, sample, seed, on_step)
+        paths = write_copies(resolve(zoo), out, sample, seed, on_step)
     for path in paths:
         typer.echo(path)
 
@@ -113,11 +124,14 @@ def plot_zoo(
     with progress.spinner("drawing"):
         view = plots.view(chosen.id, chosen.spec.images.classes, files)
         try:
-            paths = plots.draw(view, out, chosen.spec.config, {**plots.PICTURES, **plots.MORE_PICTURES})
+            out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ZoobenchError(f"cannot write pictures to {out}: {error.strerror or error}") from error
+        paths, missing = plots.draw_each(view, out, chosen.spec.config, {**plots.PICTURES, **plots.MORE_PICTURES})
     for path in paths:
         typer.echo(path)
+    if missing:
+        raise ZoobenchError(f"cannot draw in {out}: " + ", ".join(f"{name} ({why})" for name, why in missing.items()))
 
 
 @plot_app.command("embeddings")
@@ -140,12 +154,12 @@ def plot_embeddings(
 
     chosen = resolve(zoo)
     with needs("matplotlib", "plot"):
-        from ..weightspace import embeddings as looking
+        from ..weightspace.embeddings import draw_embeddings, labels_of, read_embeddings, weights_of
     with progress.spinner("drawing"):
-        ids, vectors = looking.read_embeddings(embeddings)
-        vectors |= {"W": looking.weights_of(chosen, ids)} if weights else {}
-        labels = looking.labels_of(chosen, ids)
+        ids, vectors = read_embeddings(embeddings)
+        vectors |= {"W": weights_of(chosen, ids)} if weights else {}
+        labels = labels_of(chosen, ids)
         with needs("umap", "umap"):
             kinds = ["pca", *(["umap"] if umap else []), "similarity"]
-            found = looking.draw(vectors, labels, chosen.id, out, by or (), kinds)
+            found = draw_embeddings(vectors, labels, chosen.id, out, by or (), kinds)
     tables.console().print(tables.separation_table(chosen.id, found))

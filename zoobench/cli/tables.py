@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ..scoring import metrics
@@ -15,15 +14,11 @@ from ..scoring.results import Average, Matrix, Result, Score, ZooResult, number
 from ..scoring.tasks import Task
 from ..zoos.layout import layout_of
 from ..zoos.spec import ZooSpec
+from .terminal import console as console
 
 if TYPE_CHECKING:
+    from ..building.repo import Outcome
     from ..weightspace.embeddings import Separation
-
-
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for every table where there is none."""
-    output = Console()
-    return output if output.is_terminal else Console(width=240)
 
 
 def result_tables(result: Result) -> list[Table]:
@@ -188,6 +183,24 @@ def zoo_table(specs: list[tuple[ZooSpec, list[str]]]) -> Table:
             f"{spec.published_rows:,}",
             ", ".join(scale for scale, _ in spec.scales),
             ", ".join(built) or "-",
+        )
+    return table
+
+
+def build_table(outcomes: Sequence[Outcome]) -> Table:
+    """What became of zoos that were to be built; a model is one run with all its checkpoints."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for column in ("zoo", "weights", "runs", "dropped", "checkpoints", "rows", "MB", "seconds", "models/s"):
+        table.add_column(column, justify="left" if column == "zoo" else "right")
+    for outcome in outcomes:
+        zoo, config, seconds = outcome.zoo, outcome.config, outcome.seconds
+        if config is None:
+            table.add_row(zoo.id, "not built")
+            continue
+        runs, size = config.runs + len(config.dropped), sum(entry.size for entry in config.files) / 1e6
+        counts = (layout_of(zoo.spec.network).size, runs, len(config.dropped), len(config.checkpoints), config.rows)
+        table.add_row(
+            zoo.id, *(f"{count:,}" for count in counts), f"{size:,.0f}", f"{seconds:.0f}", f"{runs / seconds:.2f}"
         )
     return table
 

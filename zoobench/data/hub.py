@@ -1,4 +1,4 @@
-"""Where zoos are found: local dataset folders first, then the Hub.
+"""Where zoos are found, in local dataset folders first, then on the Hub, and what is read of them.
 
 ``ZOOBENCH_DATA`` (default: the user's cache folder) holds dataset folders, one per repo. A file that is not there is
 downloaded by ``huggingface_hub``, which keeps its own cache and honours ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``.
@@ -7,8 +7,9 @@ Needs no torch.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from ..zoos import SCALES, Zoo, resolve
 from ..zoos.layout import Layout
 from ..zoos.splits import SPLITS
 from . import weights
-from .manifest import FILE_NAME as MANIFEST_NAME
-from .manifest import ConfigManifest, FileEntry, read_manifest, sha256_of
+from .folder import MANIFEST, DatasetFiles, DatasetFolder, HubDataset, NotOnHubError, Places, below
+from .manifest import ConfigManifest, FileEntry
 from .schema import LABELS
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
@@ -55,105 +56,125 @@ class ZooSplit:
     labels: pd.DataFrame
 
 
-class _Folder:
-    """Files of one repo, from a local dataset folder or else from the Hub; at a given revision, from the Hub."""
+@dataclass(frozen=True)
+class ZooFiles:
+    """The files of one zoo: of its config in a dataset folder, or in a dataset on the Hub.
 
-    def __init__(self, zoo: Zoo, homes: Sequence[Path] = (), revision: str | None = None) -> None:
-        self.zoo = zoo
-        self.revision = revision
-        local = (home / zoo.repo for home in (*homes, data_home()) if revision is None)
-        self.local = next((folder for folder in local if self._has_config(folder)), None)
+    Attributes:
+        zoo: whose files.
+        files: where they are.
+        entry: what the manifest says of the config.
+    """
 
-    def _has_config(self, folder: Path) -> bool:
-        return (folder / MANIFEST_NAME).is_file() and self.zoo.spec.config in read_manifest(folder).configs
+    zoo: Zoo
+    files: DatasetFiles
+    entry: ConfigManifest
 
-    def file(self, path: str) -> Path:
-        if self.local is not None:
-            if not (self.local / path).is_file():
-                raise ZoobenchError(
-                    f"no file {self.local / path}, although the manifest of {self.zoo.id} lists it; "
-                    "build or download it again"
-                )
-            return self.local / path
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        try:
-            return Path(hf_hub_download(self.zoo.hub_id, path, repo_type="dataset", revision=self.revision))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            if self.revision:
-                raise ZoobenchError(
-                    f"cannot get {path} of the Hub dataset {self.zoo.hub_id!r} at revision {self.revision!r}: "
-                    f"{str(error).splitlines()[0]}"
-                ) from error
-            raise ZoobenchError(
-                f"zoo {self.zoo.id!r} is neither in {data_home()} nor can {path} be had from the Hub dataset "
-                f"{self.zoo.hub_id!r}; build it: zoobench build {self.zoo.spec.id}"
-                + ("" if self.zoo.scale == "full" else f" --scale {self.zoo.scale}")
-                + f" (or point {DATA_VARIABLE} at the folder that holds it)"
-                + _other_scales(self.zoo)
-            ) from error
+    @property
+    def places(self) -> Places:
+        return Places(self.zoo.spec.config)
 
     def has(self, path: str) -> bool:
-        """Whether a file that the manifest lists is there; the Hub has them all."""
-        return self.local is None or (self.local / path).is_file()
+        """Whether a file that the manifest lists can be had."""
+        return self.files.has(path)
 
-    def config(self) -> ConfigManifest:
-        folder = self.file(MANIFEST_NAME).parent
-        configs = read_manifest(folder).configs
-        if self.zoo.spec.config not in configs:
-            raise ZoobenchError(
-                f"{folder / MANIFEST_NAME} has no config {self.zoo.spec.config!r}; it has {list(configs)}"
-            )
-        return configs[self.zoo.spec.config]
+    def file(self, path: str) -> Path:
+        """A file that the manifest lists, on this machine.
+
+        Raises:
+            ZoobenchError: it cannot be had.
+        """
+        with _saying_how_to_get(self.zoo, path):
+            return self.files.file(path)
 
     def checked(self, path: str) -> tuple[Path, str]:
-        """A small file and its sha256, which must be the manifest's."""
-        recorded = self.config().file(path)
-        found = self.file(path)
-        digest = sha256_of(found)
-        if digest != recorded.sha256:
-            raise ZoobenchError(
-                f"labels {found} have sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…; "
-                f"build or download {self.zoo.id} again"
-            )
-        return found, digest
+        """A small file and its sha256, which must be the manifest's.
 
-    def row_entries(self, split: str) -> list[FileEntry]:
-        prefix = f"{self.zoo.spec.config}/{split}-"
-        return [entry for entry in self.config().files if entry.path.startswith(prefix)]
+        Raises:
+            ZoobenchError: it is another one, the manifest does not list it, or it cannot be had.
+        """
+        with _saying_how_to_get(self.zoo, path):
+            return self.files.checked(path, self.entry)
+
+    def rows(self, split: str) -> list[FileEntry]:
+        """The files of rows of a split, in order."""
+        return self.places.row_files(split, self.entry.files)
 
 
-def load_labels(zoo: Zoo, split: str, homes: Sequence[Path] = ()) -> Labels:
+class Store:
+    """Where zoos are found: folders of dataset folders, ``data_home()`` last, then the Hub.
+
+    Made for one operation, such as one evaluation: what it has found, it knows from then on, so that a manifest is read
+    once, and all that the operation reads is of one build.
+    """
+
+    def __init__(self, homes: Sequence[Path] = (), revision: str | None = None) -> None:
+        """Look in these folders first; or, given the revision of a Hub dataset, on the Hub alone."""
+        self._homes = [*homes, data_home()] if revision is None else []
+        self._revision = revision
+        self._folders: dict[Path, DatasetFolder] = {}
+        self._on_hub: dict[str, HubDataset] = {}
+
+    def find(self, zoo: Zoo) -> ZooFiles:
+        """The files of a zoo.
+
+        Raises:
+            ZoobenchError: it is in none of the folders, and its manifest cannot be had from the Hub.
+        """
+        paths = [home / zoo.repo for home in self._homes]
+        folders = (self._folders.setdefault(path, DatasetFolder(path)) for path in paths)
+        here = next((folder for folder in folders if folder.has_config(zoo.spec.config)), None)
+        found = here or self._on_hub.setdefault(zoo.hub_id, HubDataset(zoo.hub_id, self._revision))
+        with _saying_how_to_get(zoo, MANIFEST):
+            return ZooFiles(zoo, found, found.config(zoo.spec.config))
+
+
+@contextlib.contextmanager
+def _saying_how_to_get(zoo: Zoo, path: str) -> Iterator[None]:
+    """What the Hub does not have can be built; a revision that was asked for cannot."""
+    try:
+        yield
+    except NotOnHubError as error:
+        if error.revision:
+            raise
+        raise ZoobenchError(
+            f"zoo {zoo.id!r} is neither in {data_home()} nor can {path} be had from the Hub dataset {zoo.hub_id!r}; "
+            f"build it: zoobench build {zoo.spec.id}"
+            + ("" if zoo.scale == "full" else f" --scale {zoo.scale}")
+            + f" (or point {DATA_VARIABLE} at the folder that holds it)"
+            + _other_scales(zoo)
+        ) from error
+
+
+def load_labels(zoo: Zoo, split: str, store: Store | None = None) -> Labels:
     """Read the labels of a split, checked against the manifest's sha256.
 
     Args:
         zoo: which zoo, at which scale.
         split: "train", "validation" or "test".
-        homes: folders to search for the repo before ``ZOOBENCH_DATA`` and the Hub.
+        store: where zoos are found.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or its labels are not the ones that its manifest describes.
     """
-    path, digest = _Folder(zoo, homes).checked(f"labels/{zoo.spec.config}/{split}.parquet")
+    found = (store or Store()).find(zoo)
+    path, digest = found.checked(found.places.labels_of(split))
     # Columns are given up one by one as they are converted, so that they are not in memory twice.
     return Labels(pq.read_table(path).to_pandas(split_blocks=True, self_destruct=True), digest)
 
 
-def protocol_file(zoo: Zoo, name: str, homes: Sequence[Path] = ()) -> tuple[Path, str] | None:
+def protocol_file(zoo: Zoo, name: str, store: Store | None = None) -> tuple[Path, str] | None:
     """The file of a named protocol and its sha256, checked; ``None`` if the zoo does not carry it.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or the file is not the one that its manifest describes.
     """
-    folder = _Folder(zoo, homes)
-    path = f"protocols/{zoo.spec.config}/{name}.parquet"
-    if not folder.config().has_file(path):
-        return None
-    return folder.checked(path)
+    found = (store or Store()).find(zoo)
+    path = found.places.protocol(name)
+    return found.checked(path) if found.entry.has_file(path) else None
 
 
-def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[Path]:
+def reference_files(zoo: Zoo, store: Store | None = None) -> list[Path]:
     """The reference predictions that a zoo carries (see ``references``), checked.
 
     A local folder with the labels alone may lack them.
@@ -161,13 +182,12 @@ def reference_files(zoo: Zoo, homes: Sequence[Path] = ()) -> list[Path]:
     Raises:
         ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
     """
-    folder = _Folder(zoo, homes)
-    prefix = f"references/{zoo.spec.config}/"
-    paths = [entry.path for entry in folder.config().files if entry.path.startswith(prefix)]
-    return [folder.checked(path)[0] for path in paths if folder.has(path)]
+    found = (store or Store()).find(zoo)
+    paths = below(found.places.references, found.entry.files)
+    return [found.checked(path)[0] for path in paths if found.has(path)]
 
 
-def scoring_files(zoo: Zoo, homes: Sequence[Path] = ()) -> tuple[ConfigManifest, dict[str, tuple[Path, str]]]:
+def scoring_files(zoo: Zoo, store: Store | None = None) -> tuple[ConfigManifest, dict[str, tuple[Path, str]]]:
     """What scoring needs of a zoo: its entry in the manifest, and by path in the repo the files, each with its sha256.
 
     A local folder with the labels alone may lack the references.
@@ -175,16 +195,14 @@ def scoring_files(zoo: Zoo, homes: Sequence[Path] = ()) -> tuple[ConfigManifest,
     Raises:
         ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
     """
-    folder = _Folder(zoo, homes)
-    config, name = folder.config(), zoo.spec.config
-    needed = (f"labels/{name}/test.parquet", f"protocols/{name}/")
-    optional = f"references/{name}/"
-    paths = [entry.path for entry in config.files if entry.path.startswith((*needed, optional))]
-    there = [path for path in paths if not path.startswith(optional) or folder.has(path)]
-    return config, {path: folder.checked(path) for path in there}
+    found = (store or Store()).find(zoo)
+    places, listed = found.places, found.entry.files
+    needed = [places.labels_of("test"), *below(places.protocols, listed)]
+    there = filter(found.has, below(places.references, listed))
+    return found.entry, {path: found.checked(path) for path in (*needed, *there)}
 
 
-def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:
+def majority_rate(zoo: Zoo, store: Store | None = None) -> float | None:
     """The share of the test images that belong to their most frequent class.
 
     Of an imported zoo it is that of the whole public test set. ``None`` if the zoo was built by a version that did not
@@ -193,30 +211,28 @@ def majority_rate(zoo: Zoo, homes: Sequence[Path] = ()) -> float | None:
     Raises:
         ZoobenchError: the zoo cannot be found.
     """
-    config = _Folder(zoo, homes).config()
-    if config.images is None:
+    entry = (store or Store()).find(zoo).entry
+    if entry.images is None:
         return zoo.spec.images.test_majority
-    counts = config.images.test_class_counts
+    counts = entry.images.test_class_counts
     return max(counts) / sum(counts) if counts else None
 
 
 def load_split(
     zoo: Zoo,
     split: str,
-    homes: Sequence[Path] = (),
     columns: Sequence[str] | None = None,
-    revision: str | None = None,
     memory_map: bool = False,
+    store: Store | None = None,
 ) -> ZooSplit:
     """Read weights and labels of a split.
 
     Args:
         zoo: which zoo, at which scale.
         split: "train", "validation" or "test".
-        homes: folders to search for the repo before ``ZOOBENCH_DATA`` and the Hub.
         columns: label columns to read; ``None`` for all.
-        revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
         memory_map: keep a decoded copy of the weights in the user's cache and map it, read-only.
+        store: where zoos are found.
 
     Raises:
         ZoobenchError: the zoo cannot be found, or an unknown split or column.
@@ -224,10 +240,10 @@ def load_split(
     check_known("split", split, SPLITS)
     for column in columns or ():
         check_known("column", column, LABELS.names)
-    folder = _Folder(zoo, homes, revision)
-    entries = folder.row_entries(split)
-    files = [folder.file(entry.path) for entry in entries]
-    layout = folder.config().weight_layout()
+    found = (store or Store()).find(zoo)
+    entries = found.rows(split)
+    files = [found.file(entry.path) for entry in entries]
+    layout = found.entry.weight_layout()
     if memory_map:
         matrix = weights.read_mapped(files, layout.size, [entry.sha256 for entry in entries])
     else:
@@ -263,7 +279,7 @@ def load_zoo(
     Raises:
         ZoobenchError: unknown zoo, split or column, or the zoo cannot be found.
     """
-    return load_split(resolve(name), split, (), columns, revision, memory_map)
+    return load_split(resolve(name), split, columns, memory_map, Store(revision=revision))
 
 
 def row_files(zoo: Zoo) -> list[Path]:
@@ -272,8 +288,8 @@ def row_files(zoo: Zoo) -> list[Path]:
     Raises:
         ZoobenchError: the zoo cannot be found.
     """
-    folder = _Folder(zoo)
-    return [folder.file(entry.path) for split in SPLITS for entry in folder.row_entries(split)]
+    found = Store().find(zoo)
+    return [found.file(entry.path) for split in SPLITS for entry in found.rows(split)]
 
 
 def _other_scales(zoo: Zoo) -> str:
@@ -283,5 +299,5 @@ def _other_scales(zoo: Zoo) -> str:
 
 def built_zoos() -> list[str]:
     """Ids of the zoos in ``data_home()``, e.g. ``["mnist-zoo-lite/seed", "tetris-zoo/seed"]``."""
-    manifests = (read_manifest(path.parent) for path in sorted(data_home().glob(f"*/{MANIFEST_NAME}")))
-    return [config.zoo for manifest in manifests for config in manifest.configs.values()]
+    folders = (DatasetFolder(path.parent) for path in sorted(data_home().glob(f"*/{MANIFEST}")))
+    return [config.zoo for folder in folders for config in folder.manifest.configs.values()]

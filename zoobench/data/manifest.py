@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ZoobenchError
+from ..files import sha256_of, write_atomically
 from ..strict import Strict, read_versioned
 from ..zoos.layout import Layout
 
@@ -113,11 +113,6 @@ class Manifest(Strict):
     configs: dict[str, ConfigManifest]
 
 
-def places(config: str) -> tuple[str, ...]:
-    """The folders of a dataset folder that belong to one config alone: rows, labels, named protocols, references."""
-    return (config, f"labels/{config}", f"protocols/{config}", f"references/{config}")
-
-
 def read_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``.
 
@@ -132,25 +127,6 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary file in the same folder, fsync, rename: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def file_entry(folder: Path, path: Path) -> FileEntry:

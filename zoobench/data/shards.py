@@ -5,7 +5,6 @@ Weights are stored plain (float32 noise does not compress and plain pages decode
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..files import whole
 from ..zoos.splits import SPLITS
 from . import schema
+from .folder import DatasetFolder, Places
 
 _SHARD_BYTES = 500_000_000
 _ROW_GROUP_BYTES = 16_000_000
@@ -46,31 +47,24 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def write_tables(path: Path, table_schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write tables one after the other to one file, in row groups of bounded size; it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            with _writer(handle, table_schema) as writer:
-                for table in tables:
-                    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
-                    writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as fresh, fresh.open("wb") as handle, _writer(handle, table_schema) as writer:
+        for table in tables:
+            row_bytes = max(1, table.nbytes // max(1, table.num_rows))
+            writer.write_table(table, row_group_size=max(1, _ROW_GROUP_BYTES // row_bytes))
 
 
-def write_splits(folder: Path, config: str, chunks: Sequence[Path], split_of_run: dict[str, str]) -> dict[str, int]:
+def write_splits(
+    folder: DatasetFolder, config: str, chunks: Sequence[Path], split_of_run: dict[str, str]
+) -> dict[str, int]:
     """Distribute the rows of the chunk files over the splits.
 
-    Writes ``<config>/<split>-<k>-of-<n>.parquet`` and ``labels/<config>/<split>.parquet`` under ``folder``, in chunk
-    order, one chunk in memory at a time.
+    Writes the files of rows and of labels of every split, in chunk order, one chunk in memory at a time.
 
     Returns:
         rows per split.
     """
-    (folder / config).mkdir(parents=True)
-    (folder / "labels" / config).mkdir(parents=True)
+    places = Places(config)
+    folder.locate(places.rows).mkdir(parents=True)
     table_schema = pq.read_schema(chunks[0])
     row_bytes = table_schema.field("weights").type.list_size * 4
     rows_per_shard = max(1, _SHARD_BYTES // row_bytes)
@@ -80,7 +74,7 @@ def write_splits(folder: Path, config: str, chunks: Sequence[Path], split_of_run
         total = sum(len(table) for table in _rows_of(chunks, split, split_of_run, ["run_id"]))
         counts[split] = total
         shards = max(1, -(-total // rows_per_shard))
-        paths = [folder / config / f"{split}-{k:05d}-of-{shards:05d}.parquet" for k in range(shards)]
+        paths = [folder.locate(places.shard(split, k, shards)) for k in range(shards)]
         rest = _rows_of(chunks, split, split_of_run, None)
         buffered = table_schema.empty_table()
         labels = []
@@ -97,7 +91,7 @@ def write_splits(folder: Path, config: str, chunks: Sequence[Path], split_of_run
                     wanted -= part.num_rows
                     buffered = buffered.slice(part.num_rows)
         label_table = pa.concat_tables(labels) if labels else schema.LABELS.empty_table()
-        write_table(folder / "labels" / config / f"{split}.parquet", label_table)
+        write_table(folder.locate(places.labels_of(split)), label_table)
     return counts
 
 

@@ -6,7 +6,6 @@ from disk only where it is touched.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import platformdirs
 import pyarrow.parquet as pq
 
 from ..errors import ZoobenchError
+from ..files import whole
 
 # Decoded in one go: what stays in the processor's cache until it is copied to its place.
 _BATCH_BYTES = 2_000_000
@@ -47,19 +47,14 @@ def read_mapped(files: Sequence[Path], width: int, sha256s: Sequence[str]) -> np
     name = hashlib.sha256("\n".join(sha256s).encode()).hexdigest()
     path = platformdirs.user_cache_path("zoobench") / "weights" / f"{name}.npy"
     if not path.exists():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            copy = np.lib.format.open_memmap(temporary, "w+", np.float32, (_rows(files), width))
-            _reserve(temporary)
-            _fill(copy, files)
-            copy.flush()
-            temporary.replace(path)
+            with whole(path) as fresh:
+                copy = np.lib.format.open_memmap(fresh, "w+", np.float32, (_rows(files), width))
+                _reserve(fresh)
+                _fill(copy, files)
+                copy.flush()
         except OSError as error:
             raise ZoobenchError(f"cannot keep a decoded copy in {path.parent}: {error.strerror or error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
     mapped: np.ndarray = np.load(path, mmap_mode="r")
     return mapped
 

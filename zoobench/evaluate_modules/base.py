@@ -17,6 +17,7 @@ from datasets import Features, Value
 
 from ..scoring import metrics
 from ..scoring.bootstrap import Bootstrap, Sample
+from ..scoring.columns import LARGEST
 from ..scoring.metrics import CLASSIFICATION, REGRESSION, Metric
 from ..scoring.results import Score
 from ..scoring.scores import score_of, why_undefined
@@ -73,7 +74,7 @@ class HarnessMetric(evaluate.Metric):
             inputs_description=_INPUTS.format(
                 name=metric.name,
                 values="numbers" if regression else "classes: all ints, or all strings",
-                or_not_finite=" or not finite" if regression else "",
+                or_not_finite=", not finite or beyond single precision" if regression else "",
             ),
             license="Apache-2.0",
         )
@@ -148,6 +149,9 @@ def _column(name: str, values: Any, kind: str) -> list[Any]:
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array))[0])
         raise ValueError(f"{name}[{row}] is {array[row]}; every value must be finite")
+    if (too_large := np.abs(array.astype(np.float64)) > LARGEST).any():
+        row = int(too_large.argmax())
+        raise ValueError(f"{name}[{row}] is {array[row]}, beyond ±{LARGEST:.2g}, the largest in single precision")
     return array.astype(np.float64).tolist()
 
 

@@ -13,11 +13,14 @@
 
 enum { CONVOLUTION, POOL, POINTWISE, MEAN };
 
-/* As in lanes.py. height, width and inputs are of what goes in; weights stand from `offset` on, kernels first, and
+/* As in __init__.py. height, width and inputs are of what goes in; weights stand from `offset` on, kernels first, and
  * biases if `biased`; draws of dropout in row `dropout`, or -1; without `activated`, POINTWISE is dropout alone. */
 typedef struct {
     int kind, height, width, inputs, outputs, kernel, stride, offset, biased, activated, dropout;
 } layer;
+
+/* For the check that both have the same fields. */
+size_t size_of_layer(void) { return sizeof(layer); }
 
 typedef struct {
     const layer *layers;

@@ -20,9 +20,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from ..data import hub
-from ..data.hub import ZooSplit
-from ..data.manifest import write_atomically
+from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
+from ..files import write_atomically
 from ..scoring.predictions import write_predictions
 from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
@@ -164,10 +164,10 @@ def check_savable(baseline: str, made: Predictor, folder: Path) -> None:
         raise ZoobenchError(f"{folder} is there and is no saved predictor; name another folder")
 
 
-def save(fitted: Fitted, folder: Path) -> None:
+def save(fitted: Fitted, folder: Path, store: Store | None = None) -> None:
     """Write a fitted predictor into a folder, whole or not at all; one that was saved there before is replaced.
 
-    A single part lies in the folder itself, several in folders of their own.
+    A single part lies in the folder itself, several in folders of their own. ``store`` is where its zoo is found.
 
     Raises:
         ZoobenchError: see ``check_savable``, or the folder cannot be written.
@@ -187,7 +187,7 @@ def save(fitted: Fitted, folder: Path) -> None:
                 baseline=fitted.baseline,
                 parameters=dict(fitted.parameters),
                 zoo=fitted.zoo.id,
-                train_labels_sha256=hub.load_labels(fitted.zoo, "train").sha256,
+                train_labels_sha256=hub.load_labels(fitted.zoo, "train", store).sha256,
                 layout=fitted.layout.to_json(),
                 tasks=fitted.tasks,
                 classes=dict(fitted.classes),
@@ -246,7 +246,7 @@ def predict(folder: Path, zoos: Sequence[Zoo], out: Path) -> pd.DataFrame:
     Raises:
         ZoobenchError: see ``load`` and ``Fitted.predict``, or ``out`` cannot be written.
     """
-    fitted = load(folder)
-    frames = [fitted.predict(hub.load_split(zoo, "test"), bool(zoos)) for zoo in zoos or [fitted.zoo]]
+    fitted, store = load(folder), Store()
+    frames = [fitted.predict(hub.load_split(zoo, "test", store=store), bool(zoos)) for zoo in zoos or [fitted.zoo]]
     write_predictions(pd.concat(frames), out)
     return pd.concat(frames)

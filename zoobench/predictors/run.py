@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from ..data import hub
-from ..data.hub import ZooSplit
-from ..data.manifest import write_atomically
+from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
+from ..files import write_atomically
 from ..scoring import tasks
 from ..scoring.predictions import write_predictions
 from ..weightspace.perturb import PerturbedZoo, read_perturbed
@@ -77,22 +77,22 @@ def run(
     if keep:
         fitted.check_savable(name, chosen, keep)
     copies = read_perturbed(perturbed) if perturbed else None
-    targets = list(on) or [zoo]
+    targets, store = list(on) or [zoo], Store()
     if copies:
-        _check_copies(copies, targets)
+        _check_copies(copies, targets, store)
     on_step("loading")
-    train, validation = (hub.load_split(zoo, split) for split in ("train", "validation"))
-    tests = {target.id: hub.load_split(target, "test") for target in targets}
+    train, validation = (hub.load_split(zoo, split, store=store) for split in ("train", "validation"))
+    tests = {target.id: hub.load_split(target, "test", store=store) for target in targets}
     for test in tests.values():
         fitted.check_alike(zoo, train.layout, test, sees)
     learned = _learned(train, list(tests.values()), only, sees)
     seen, judge = (examples(split, learned, sees) for split in (train, validation))
     on_step("fitting")
-    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection)
+    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection, store)
     found = Fitted(name, parameters, zoo, train.layout, tuple(seen.targets.columns), seen.classes, tuple(parts))
     if keep:
         on_step("saving")
-        fitted.save(found, keep)
+        fitted.save(found, keep, store)
     on_step("predicting")
     frames = [found.predict(test, bool(on)) for test in tests.values()]
     write_predictions(pd.concat(frames), out)
@@ -137,6 +137,7 @@ def _fit(
     out: Path,
     on_step: Callable[[str], None],
     selection: Selection | None,
+    store: Store,
 ) -> list[Part]:
     """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
     if selection is None:
@@ -151,7 +152,7 @@ def _fit(
         selection.trials,
         seed,
         selection.storage,
-        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train').sha256}",
+        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train', store).sha256}",
         on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
         engine=selection.engine,
         workers=selection.workers,
@@ -181,9 +182,9 @@ def _fit(
     return parts
 
 
-def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo]) -> None:
+def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo], store: Store) -> None:
     zoo = resolve(copies.manifest.zoo)
     if zoo not in targets:
         raise ZoobenchError(f"{copies.folder} holds copies of {zoo.id}, which is not predicted here; name it with --on")
-    if hub.load_labels(zoo, "test").sha256 != copies.manifest.labels_sha256:
+    if hub.load_labels(zoo, "test", store).sha256 != copies.manifest.labels_sha256:
         raise ZoobenchError(f"{copies.folder} holds copies of another build of {zoo.id}; perturb it again")

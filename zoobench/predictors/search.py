@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..distributions import Choice, Distribution, LogUniform, Uniform, draw
+from ..distributions import Choice, Distribution, LogUniform, Uniform, drawn_value
 from ..errors import ZoobenchError, check_known
 from .judge import Create, Parameters, judge
 from .predictor import Examples
@@ -50,7 +50,7 @@ class Found:
 def parameters_of(space: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Any]:
     """The parameters of one trial."""
     rng = np.random.RandomState([seed, number])
-    return {name: draw(distribution, rng) for name, distribution in space.items()}
+    return {name: drawn_value(distribution, rng) for name, distribution in space.items()}
 
 
 def search(

@@ -9,6 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .. import zoos
+from ..data.folder import Places, below
 from ..data.manifest import ConfigManifest, Manifest
 from ..data.schema import COLUMN_MEANING
 from ..zoos.splits import SPLITS
@@ -33,7 +34,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
             {
                 "config_name": name,
                 **({"default": True} if zoos.resolve(config.zoo).spec.default else {}),
-                "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in SPLITS],
+                "data_files": [{"split": split, "path": Places(name).shards(split)} for split in SPLITS],
             }
             for name, config in manifest.configs.items()
         ],
@@ -91,7 +92,7 @@ def _command(config: ConfigManifest, zoo: zoos.Zoo) -> str:
 
 
 def _protocols(name: str, config: ConfigManifest) -> list[str]:
-    return [Path(entry.path).stem for entry in config.files if entry.path.startswith(f"protocols/{name}/")]
+    return [Path(path).stem for path in below(Places(name).protocols, config.files)]
 
 
 def render(manifest: Manifest) -> str:
@@ -112,6 +113,7 @@ def render(manifest: Manifest) -> str:
         recipe_text=recipe_text,
         command=_command,
         protocols=_protocols,
+        places=Places,
         captions=_CAPTIONS,
         images=first.spec.images,
     )

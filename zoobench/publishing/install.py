@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..data.manifest import read_manifest
+from ..data.folder import DatasetFolder
 from ..errors import ZoobenchError
 from .serve import dataset_folders, running
 
@@ -39,7 +39,7 @@ def install(directory: Path) -> dict[str, list[str]]:
         environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
         environment["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
         for hub_id, folder in dataset_folders(directory).items():
-            configs = list(read_manifest(folder).configs)
+            configs = list(DatasetFolder(folder).manifest.configs)
             command = [sys.executable, "-c", _LOAD, hub_id, *configs]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:

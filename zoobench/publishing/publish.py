@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.manifest import FILE_NAME as MANIFEST_NAME
-from ..data.manifest import Manifest, places, read_manifest, sha256_of
+from ..data.folder import CARD, MANIFEST, PICTURES, DatasetFolder, Places
+from ..data.manifest import Manifest
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from .verify import verify
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_CARD = "README.md"
 _SHOWN = 3
 
 
@@ -28,7 +28,7 @@ _SHOWN = 3
 class Plan:
     """What publishing a folder would do: which files under which names, in which commit."""
 
-    folder: Path
+    folder: DatasetFolder
     repo_id: str
     manifest: Manifest
     paths: tuple[str, ...]
@@ -42,7 +42,8 @@ def plan(folder: Path, repo_id: str) -> Plan:
     Raises:
         ZoobenchError: no manifest or card, or a repo whose name is not the dataset's.
     """
-    manifest = read_manifest(folder)
+    dataset = DatasetFolder(folder)
+    manifest = dataset.manifest
     namespace, _, name = repo_id.partition("/")
     if not namespace or name != manifest.repo:
         raise ZoobenchError(
@@ -50,13 +51,14 @@ def plan(folder: Path, repo_id: str) -> Plan:
             f"not {repo_id!r}"
         )
     listed = {entry.path for config in manifest.configs.values() for entry in config.files}
-    paths = tuple(sorted({*listed, MANIFEST_NAME, _CARD}))
-    missing = [path for path in paths if not (folder / path).is_file()]
+    paths = tuple(sorted({*listed, MANIFEST, CARD}))
+    missing = [path for path in paths if not dataset.has(path)]
     if missing:
         raise ZoobenchError(f"{folder} lacks {', '.join(missing[:_SHOWN])}; build or import it again")
-    digest = sha256_of(folder / MANIFEST_NAME)
+    digest = sha256_of(dataset.locate(MANIFEST))
     message = f"{manifest.repo}: {', '.join(manifest.configs)}; manifest sha256 {digest}"
-    return Plan(folder, repo_id, manifest, paths, sum((folder / path).stat().st_size for path in paths), message)
+    size = sum(dataset.locate(path).stat().st_size for path in paths)
+    return Plan(dataset, repo_id, manifest, paths, size, message)
 
 
 def check(folder: Path, sample: int, images_folder: Path | None) -> None:
@@ -92,20 +94,20 @@ def publish(what: Plan, private: bool, on_step: Callable[[str], None] = lambda s
         api.create_repo(what.repo_id, repo_type="dataset", private=private, exist_ok=True)
         on_step("comparing")
         there = {entry.path: entry for entry in api.list_repo_tree(what.repo_id, recursive=True, repo_type="dataset")}
-        if MANIFEST_NAME in there:
+        if MANIFEST in there:
             _keep_configs(api, what)
-        ours = tuple(f"{place}/" for config in what.manifest.configs for place in places(config))
+        ours = tuple(f"{place}/" for config in what.manifest.configs for place in (*Places(config).folders, PICTURES))
         stale = [
             path
             for path, entry in there.items()
-            if hasattr(entry, "blob_id") and path.startswith((*ours, "pictures/")) and path not in what.paths
+            if hasattr(entry, "blob_id") and path.startswith(ours) and path not in what.paths
         ]
         on_step(f"uploading {len(what.paths)} files, {what.size / 1e9:.2f} GB")
         commit = api.create_commit(
             what.repo_id,
             [
                 *(CommitOperationDelete(path) for path in stale),
-                *(CommitOperationAdd(path, what.folder / path) for path in what.paths),
+                *(CommitOperationAdd(path, what.folder.locate(path)) for path in what.paths),
             ],
             commit_message=what.message,
             repo_type="dataset",
@@ -117,7 +119,7 @@ def publish(what: Plan, private: bool, on_step: Callable[[str], None] = lambda s
 
 def _keep_configs(api: HfApi, what: Plan) -> None:
     """A dataset may gain configs and have them replaced, but not lose any by being published over."""
-    remote = read_manifest(Path(api.hf_hub_download(what.repo_id, MANIFEST_NAME, repo_type="dataset")).parent)
+    remote = DatasetFolder(Path(api.hf_hub_download(what.repo_id, MANIFEST, repo_type="dataset")).parent).manifest
     lost = sorted(set(remote.configs) - set(what.manifest.configs))
     if lost:
         raise ZoobenchError(

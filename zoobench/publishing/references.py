@@ -9,7 +9,6 @@ sec. 4.2.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from ..data.folder import DatasetFolder, Places
 from ..data.schema import HYPERPARAMETER_COLUMNS
 from ..scoring import tasks
 from ..scoring.metrics import CLASSIFICATION
@@ -74,20 +74,20 @@ REFERENCES: Mapping[str, tuple[_Predict, Callable[[Task], bool]]] = {
 }
 
 
-def write_references(zoo: Zoo, folder: Path) -> None:
-    """Predict the test split of a prepared config and write ``references/<config>/*.parquet``.
+def write_references(zoo: Zoo, folder: DatasetFolder) -> None:
+    """Predict the test split of a prepared config and write the predictions beside its labels.
 
     Args:
         zoo: whose labels they are.
-        folder: has ``labels/<config>/<split>.parquet``.
+        folder: has the labels of every split.
     """
-    splits = [pq.read_table(folder / "labels" / zoo.spec.config / f"{split}.parquet").to_pandas() for split in SPLITS]
+    places = Places(zoo.spec.config)
+    splits = [pq.read_table(folder.locate(places.labels_of(split))).to_pandas() for split in SPLITS]
     if any(split.empty for split in (splits[0], splits[2])):
         return
     known = tasks.known_tasks(zoo.spec, pd.concat(splits))
     for name, (predict, applies) in REFERENCES.items():
         frame = pd.DataFrame({"zoo": zoo.id, "example_id": splits[2]["example_id"]})
         for task in filter(applies, known):
-            values = predict(task, *splits)
-            frame[task.name] = values if task.kind == CLASSIFICATION else values.astype(np.float32)
-        write_predictions(frame, folder / "references" / zoo.spec.config / f"{name}.parquet")
+            frame[task.name] = predict(task, *splits)
+        write_predictions(frame, folder.locate(places.reference(name)))

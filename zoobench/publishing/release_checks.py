@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ZoobenchError, did_you_mean
-from ..training.nets import ACTIVATIONS
+from ..training.activations import ACTIVATIONS
 from ..zoos import Zoo
 from ..zoos.spec import Hyperparameters
 from ..zoos.splits import SPLITS, split_of

@@ -2,8 +2,9 @@
 
 A reader (one per format, in ``dataset_scripts/``) says what a release holds: labels, one row per checkpoint in the
 order of its files, and a function that fetches the weights of any rows in layout order. Here the rows are checked,
-sorted by run and epoch, and written in parts of bounded size; ``folder`` does the rest. A run with a row that cannot be
-used is dropped whole and listed in the manifest; what makes a whole file doubtful is an error, and nothing is written.
+sorted by run and epoch, and written in parts of bounded size; ``writing`` does the rest. A run with a row that cannot
+be used is dropped whole and listed in the manifest; what makes a whole file doubtful is an error, and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import pandas as pd
 import pyarrow as pa
 
 from ..data import manifest, schema, shards
+from ..data.folder import DatasetFolder, Places
 from ..errors import ZoobenchError
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
 from ..zoos.runs import config_id
 from ..zoos.spec import Hyperparameters
 from ..zoos.splits import fold_of
-from .folder import write_config
 from .release_checks import (
     HYPERPARAMETERS,
     check_no_copies,
@@ -35,6 +36,7 @@ from .release_checks import (
     fingerprint,
     in_range,
 )
+from .writing import write_config
 
 _PART_BYTES = 64_000_000
 
@@ -138,17 +140,16 @@ def write_release(
         raise ZoobenchError(f"no run of this release of {release.zoo.id} can be used ({reasons}); nothing was written")
     check_no_copies(labels, seen)
     check_splits(release.zoo, labels.loc[~labels["run_id"].isin(list(dropped)), "run_id"].unique())
-    runs_dropped = sorted(dropped.values(), key=lambda run: run.run_id)
+    config, runs_dropped = release.zoo.spec.config, sorted(dropped.values(), key=lambda run: run.run_id)
 
-    def add_protocols(fresh: Path) -> None:
+    def add_protocols(fresh: DatasetFolder) -> None:
         for name, chosen in release.protocols.items():
-            path = fresh / "protocols" / release.zoo.spec.config / f"{name}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = fresh.locate(Places(config).protocol(name))
             shards.write_table(path, _protocol(release.labels, chosen, dropped))
 
     about = {"release": release.entry, "dropped": runs_dropped}
     folder = write_config(release.zoo, out, work, parts, about, add_protocols)
-    return folder, manifest.read_manifest(folder).configs[release.zoo.spec.config]
+    return folder.path, folder.config(config)
 
 
 def _check_not_another(release: Release, out: Path) -> None:

@@ -24,9 +24,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..data.manifest import FILE_NAME as MANIFEST_NAME
-from ..data.manifest import sha256_of
+from ..data.folder import CARD, MANIFEST, DatasetFolder
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from ..zoos import HUB_NAMESPACE
 
 _REPO = "{namespace}/{name}"
@@ -40,15 +40,11 @@ def dataset_folders(directory: Path) -> dict[str, Path]:
     """
     if not directory.is_dir():
         raise ZoobenchError(f"no folder {directory}; build a zoo first: zoobench build tetris-zoo/seed")
-    candidates = [directory, *sorted(directory.iterdir())]
-    folders = {f"{HUB_NAMESPACE}/{path.resolve().name}": path.resolve() for path in candidates if _is_dataset(path)}
+    candidates = [path for path in (directory, *sorted(directory.iterdir())) if DatasetFolder(path).is_there]
+    folders = {f"{HUB_NAMESPACE}/{path.resolve().name}": path.resolve() for path in candidates}
     if not folders:
-        raise ZoobenchError(f"no dataset folder (with {MANIFEST_NAME}) in {directory}; `zoobench build` makes one")
+        raise ZoobenchError(f"no dataset folder (with {MANIFEST}) in {directory}; `zoobench build` makes one")
     return folders
-
-
-def _is_dataset(path: Path) -> bool:
-    return (path / MANIFEST_NAME).is_file()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -74,7 +70,7 @@ class _Repo:
     def revision(self) -> str:
         """A commit id: 40 hex digits from the manifest, which holds every file's sha256, and the card."""
         digest = hashlib.sha1(usedforsecurity=False)
-        for path in (self.folder / MANIFEST_NAME, self.folder / "README.md"):
+        for path in (self.folder / MANIFEST, self.folder / CARD):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()
 

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 
 from .. import zoos
 from ..data import schema
-from ..data.manifest import ConfigManifest, places, read_manifest, sha256_of
-from ..errors import ZoobenchError
+from ..data.folder import DatasetFolder, Places
+from ..data.manifest import ConfigManifest
+from ..files import sha256_of
 from ..zoos.splits import SPLITS, split_of
 
 _LOSS_TOLERANCE = 1e-4
@@ -44,18 +45,16 @@ def verify(
     Raises:
         ZoobenchError: no manifest, an unknown config, or the images for the sample cannot be had.
     """
-    manifest = read_manifest(folder)
+    dataset = DatasetFolder(folder)
     problems: list[str] = []
-    for name in configs or list(manifest.configs):
-        if name not in manifest.configs:
-            raise ZoobenchError(f"{folder} has no config {name!r}; it has: {', '.join(manifest.configs)}")
-        config = manifest.configs[name]
-        broken = list(_files(folder, name, config))
+    for name in configs or list(dataset.manifest.configs):
+        config, places = dataset.config(name), Places(name)
+        broken = list(_files(dataset, places, config))
         problems += broken
         problems += _layout(config)
         try:
-            rows = {split: _read(folder, name, split) for split in SPLITS}
-            labels = {split: pq.read_table(folder / "labels" / name / f"{split}.parquet") for split in SPLITS}
+            rows = {split: _read(dataset, places.shards(split)) for split in SPLITS}
+            labels = {split: pq.read_table(dataset.locate(places.labels_of(split))) for split in SPLITS}
         except (OSError, pa.ArrowException) as error:
             problems.append(f"{name}: cannot be read: {str(error).splitlines()[0]}")
             continue
@@ -65,21 +64,21 @@ def verify(
     return problems
 
 
-def _files(folder: Path, name: str, config: ConfigManifest) -> Iterator[str]:
+def _files(folder: DatasetFolder, places: Places, config: ConfigManifest) -> Iterator[str]:
     """Every listed file is there with its size and sha256, and no other parquet file is."""
     listed = {entry.path for entry in config.files}
     for entry in config.files:
-        path = folder / entry.path
+        path = folder.locate(entry.path)
         if not path.is_file():
             yield f"{entry.path}: missing"
         elif path.stat().st_size != entry.size:
             yield f"{entry.path}: {path.stat().st_size:,} bytes, the manifest says {entry.size:,}"
         elif sha256_of(path) != entry.sha256:
             yield f"{entry.path}: its sha256 is not the manifest's; the file has changed"
-    for place in places(name):
-        for path in sorted((folder / place).glob("*")):
-            if path.relative_to(folder).as_posix() not in listed:
-                yield f"{path.relative_to(folder)}: not in the manifest"
+    for place in places.folders:
+        for path in sorted(folder.locate(place).glob("*")):
+            if (found := f"{place}/{path.name}") not in listed:
+                yield f"{found}: not in the manifest"
 
 
 def _layout(config: ConfigManifest) -> Iterator[str]:
@@ -90,9 +89,8 @@ def _layout(config: ConfigManifest) -> Iterator[str]:
         end = tensor.offset + tensor.size
 
 
-def _read(folder: Path, name: str, split: str) -> pa.Table:
-    paths = sorted((folder / name).glob(f"{split}-*.parquet"))
-    return pa.concat_tables([pq.read_table(path, memory_map=True) for path in paths])
+def _read(folder: DatasetFolder, shards: str) -> pa.Table:
+    return pa.concat_tables([pq.read_table(path, memory_map=True) for path in sorted(folder.path.glob(shards))])
 
 
 def _rows(name: str, config: ConfigManifest, rows: dict[str, pa.Table], labels: dict[str, pa.Table]) -> Iterator[str]:
@@ -122,7 +120,7 @@ def _rows(name: str, config: ConfigManifest, rows: dict[str, pa.Table], labels: 
                 row = int(np.argmin(finite)) // config.weight_layout().size
                 yield f"{where}: weights are not finite, first in the row {row:,} of a chunk"
         if not labels[split].equals(table.drop_columns("weights")):
-            yield f"labels/{name}/{split}.parquet: not the rows without their weights"
+            yield f"{Places(name).labels_of(split)}: not the rows without their weights"
     if ids and len(pa.chunked_array([c for column in ids for c in column.chunks]).unique()) != sum(map(len, ids)):
         yield f"{name}: example ids are not unique"
     if sum(table.num_rows for table in rows.values()) != config.rows:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..data.hub import Store
 from ..errors import ZoobenchError
 from . import metrics, tasks
 from .bootstrap import Bootstrap, Sample
@@ -79,9 +80,9 @@ def compare(
                 for file, part in zip(files, groups, strict=True)
             )
         )
-    result = []
+    store, result = Store(homes), []
     for key in both:
-        pair = [join(file, part[key], protocol, homes) for file, part in zip(files, groups, strict=True)]
+        pair = [join(file, part[key], protocol, store) for file, part in zip(files, groups, strict=True)]
         result.append(_compare(key, pair[0], pair[1], shared, protocol, bootstrap or Bootstrap()))
     return result
 

@@ -6,16 +6,19 @@ Needs the labels of the test split only (kilobytes), and neither torch nor trans
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from .. import __version__
 from ..data import hub
+from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import Zoo
 from . import invariance, metrics, tasks
@@ -25,7 +28,8 @@ from .classification import confusion as count_confusion
 from .joining import Joined, join
 from .methods import Method, methods
 from .predictions import Source, read_predictions, sources
-from .protocols import NFN
+from .protocols import BY_NAME as PROTOCOLS
+from .protocols import named
 from .ranks import tau_ceiling
 from .results import SCHEMA_VERSION, Collapsed, Confusion, Reference, Result, Score, Stamp, TaskResult, ZooResult
 from .scores import rounded, score_of, why_undefined
@@ -51,10 +55,24 @@ class Scored:
     resampled: list[Resampled]
     joined: list[Joined]
 
+    def draw(self, folder: Path) -> list[Path]:
+        """Write all pictures of the result into a folder.
+
+        Raises:
+            ZoobenchError: the folder cannot be written, or something cannot be drawn.
+        """
+        try:
+            from .score_plots import draw_scores
+        except ImportError:
+            raise
+        except Exception as error:
+            raise ZoobenchError(f"cannot draw pictures: matplotlib cannot be used ({error})") from error
+        return draw_scores(self.result, list(zip(self.result.results, self.joined, strict=True)), folder)
+
 
 def evaluate(
-    predictions: Source | Sequence[Source],
-    protocols: Sequence[str] = ("all",),
+    predictions: Source | Iterable[Source],
+    protocols: str | Sequence[str] | None = ("all",),
     against: Source | None = None,
     pictures: Path | str | None = None,
     homes: Sequence[Path] = (),
@@ -66,11 +84,12 @@ def evaluate(
     >>> result.to_frame(), result.to_json()
 
     Args:
-        predictions: parquet or ``.csv`` files, DataFrames, or a list of them (see ``predictions``). Files whose names
-            differ only in the number after "seed" are seeds of one method and are scored together.
-        protocols: which checkpoints are scored, one result per zoo and protocol (see ``protocols``).
+        predictions: parquet or ``.csv`` files, DataFrames, Arrow tables, or a list of them (see ``predictions``). Files
+            whose names differ only in the number after "seed" are seeds of one method and are scored together.
+        protocols: which checkpoints are scored, one result per zoo and protocol (see ``protocols``); one or several.
         against: predictions of perturbed networks by the same predictors (see ``perturb``).
-        pictures: a folder to draw predictions against targets in, and train x test matrices.
+        pictures: a folder to draw predictions against targets in, and train x test matrices; what cannot be drawn is
+            warned about.
         homes: folders to search for labels before ``ZOOBENCH_DATA`` and the Hub.
         bootstrap: how intervals are made.
 
@@ -78,41 +97,40 @@ def evaluate(
         ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
             thing, or a protocol that leaves nothing of a zoo.
     """
-    scored = score(predictions, protocols, against, homes, bootstrap)
+    scored = score(predictions, protocols, against, Store(homes), bootstrap)
     if pictures is not None:
-        from .score_plots import draw
-
-        draw(scored.result, list(zip(scored.result.results, scored.joined, strict=True)), Path(pictures))
+        try:
+            scored.draw(Path(pictures))
+        except (ZoobenchError, ImportError) as error:
+            warnings.warn(f"scored, but not drawn: {error}", stacklevel=2)
     return scored.result
 
 
 def score(
-    predictions: Source | Sequence[Source],
-    protocols: Sequence[str] = ("all",),
+    predictions: Source | Iterable[Source],
+    protocols: str | Sequence[str] | None = ("all",),
     against: Source | None = None,
-    homes: Sequence[Path] = (),
+    store: Store | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Scored:
-    """As ``evaluate``, with all that was found on the way."""
+    """As ``evaluate``, with all that was found on the way; labels are found in the store."""
     given = sources(predictions)
-    if not given:
-        raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
     files = [read_predictions(source, name=_name(given, k)) for k, source in enumerate(given)]
     found = methods(files)
     perturbed = None if against is None else read_predictions(against, perturbed=True)
     if perturbed:
         invariance.check(perturbed, found)
-    bootstrap = bootstrap or Bootstrap()
+    store, bootstrap = store or Store(), bootstrap or Bootstrap()
     results, joined = [], []
     resampled: dict[tuple[str, str], _Values] = {}
     for method in found:
         for groups in method.groups:
-            for protocol in protocols:
-                seeds = [join(file, group, protocol, homes) for file, group in zip(method.files, groups, strict=True)]
+            for protocol in named(protocols):
+                seeds = [join(file, group, protocol, store) for file, group in zip(method.files, groups, strict=True)]
                 zoo, trained_on = groups[0].zoo, groups[0].trained_on
-                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, homes, bootstrap)
+                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, store, bootstrap)
                 if perturbed:
-                    changes = invariance.changes(perturbed, groups[0], seeds[0], homes, bootstrap)
+                    changes = invariance.changes(perturbed, groups[0], seeds[0], store, bootstrap)
                     part = part.model_copy(update={"perturbed": changes})
                 results.append(part)
                 if zoo == trained_on:
@@ -133,7 +151,7 @@ def _score_zoo(
     zoo: Zoo,
     trained_on: Zoo,
     protocol: str,
-    homes: Sequence[Path],
+    store: Store,
     bootstrap: Bootstrap,
 ) -> tuple[ZooResult, _Values]:
     chosen = [tasks.get(name) for name in seeds[0].samples]
@@ -147,9 +165,9 @@ def _score_zoo(
         seeds=list(method.seeds) if method.seeds else None,
         runs=seeds[0].runs,
         rows=len(seeds[0].labels),
-        collapsed=_collapsed(zoo, seeds[0], homes),
+        collapsed=collapsed(zoo, seeds[0].labels, store),
         tasks={task.name: score for task, (score, _) in zip(chosen, scored, strict=True)},
-        references=_references(zoo, protocol, [task.name for task in chosen], homes),
+        references=references_of(zoo, protocol, [task.name for task in chosen], store),
         stamp=Stamp(
             labels_sha256=seeds[0].chosen.sha256,
             split=SPLIT,
@@ -194,22 +212,23 @@ def _score_task(
     return result, values
 
 
-def _collapsed(zoo: Zoo, joined: Joined, homes: Sequence[Path]) -> Collapsed:
-    rate = hub.majority_rate(zoo, homes)
+def collapsed(zoo: Zoo, labels: pd.DataFrame, store: Store) -> Collapsed:
+    """How many of the networks with these labels are no better than naming one class."""
+    rate = hub.majority_rate(zoo, store)
     if rate is None:
         reason = "the zoo's manifest does not say how many test images each class has"
         return Collapsed(share=None, majority_rate=None, reason=reason)
     # Accuracies may have been stored in single precision.
-    share = float((joined.labels["test_accuracy"] <= rate + 1e-6).mean())
+    share = float((labels["test_accuracy"] <= rate + 1e-6).mean())
     return Collapsed(share=rounded(share), majority_rate=rounded(rate))
 
 
-def _references(zoo: Zoo, protocol: str, names: Sequence[str], homes: Sequence[Path]) -> list[Reference]:
-    """The predictions that the zoo carries of its test split; the split of later papers has other rows."""
+def references_of(zoo: Zoo, protocol: str, names: Sequence[str], store: Store) -> list[Reference]:
+    """Scores on tasks of the predictions that the zoo carries of its test split, where the protocol scores that."""
     found = []
-    for path in hub.reference_files(zoo, homes) if protocol != NFN else ():
+    for path in hub.reference_files(zoo, store) if PROTOCOLS[protocol].references else ():
         file = read_predictions(path)
-        joined = join(file, file.groups[0], protocol, homes)
+        joined = join(file, file.groups[0], protocol, store)
         scores = {name: _points(tasks.get(name), joined.samples[name]) for name in names if name in joined.samples}
         found.append(Reference(name=path.stem, predictions_sha256=file.sha256, tasks=scores))
     return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
+from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..weightspace import symmetry
 from . import metrics, tasks
@@ -44,16 +44,14 @@ def check(perturbed: Predictions, methods: Sequence[Method]) -> None:
                 )
 
 
-def changes(
-    perturbed: Predictions, group: Group, joined: Joined, homes: Sequence[Path], bootstrap: Bootstrap
-) -> list[Change]:
+def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, bootstrap: Bootstrap) -> list[Change]:
     """Mean absolute changes by perturbation, over those perturbed networks that are scored.
 
     Args:
         perturbed: predictions of perturbed networks: any of the test split's, each at most once per perturbation.
         group: what is scored.
         joined: the predictions of the networks themselves.
-        homes: folders to search for labels.
+        store: where labels are found.
         bootstrap: how intervals are made.
 
     Raises:
@@ -63,7 +61,7 @@ def changes(
     for other in perturbed.groups:
         if (other.zoo, other.trained_on) != (group.zoo, group.trained_on):
             continue
-        position = positions(perturbed, other, joined.chosen, homes)
+        position = positions(perturbed, other, joined.chosen, store)
         rows, position = other.rows[position >= 0], position[position >= 0]
         if not len(rows):
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..data import hub
+from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import SCALES, Zoo
 from . import tasks
 from .bootstrap import Sample
+from .columns import Coded
 from .metrics import CLASSIFICATION
-from .predictions import Coded, Group, Predictions
+from .predictions import Group, Predictions
 from .protocols import Rows, rows_of
 
 
@@ -44,22 +45,22 @@ class Joined:
         return self.labels["run_id"].nunique()
 
 
-def join(predictions: Predictions, group: Group, protocol: str, homes: Sequence[Path] = ()) -> Joined:
+def join(predictions: Predictions, group: Group, protocol: str, store: Store) -> Joined:
     """Join one group of predictions to the labels that a protocol scores.
 
     Raises:
         ZoobenchError: a protocol that leaves nothing, a task that makes no sense on the zoo, or ids, or class names,
             that are not those of the labels.
     """
-    chosen = rows_of(protocol, group.zoo, homes)
+    chosen = rows_of(protocol, group.zoo, store)
     labels = chosen.labels
     _check_tasks(predictions, group.zoo, labels)
-    position = positions(predictions, group, chosen, homes)
+    position = positions(predictions, group, chosen, store)
     missing = np.flatnonzero(np.bincount(position[position >= 0], minlength=len(labels)) == 0)
     if len(missing):
         ids = labels["example_id"].iloc[missing[:6]].tolist()
         shown = ", ".join(ids[:5]) + (", …" if len(missing) > 5 else "")
-        raise _refused(predictions, group.zoo, len(missing), "missing", shown + _origin(predictions, group, homes))
+        raise _refused(predictions, group.zoo, len(missing), "missing", shown + _origin(predictions, group, store))
     row = np.empty(len(labels), np.int64)
     row[position[position >= 0]] = group.rows[position >= 0]
     run = pd.factorize(labels["run_id"])[0]
@@ -84,7 +85,7 @@ def _check_tasks(predictions: Predictions, zoo: Zoo, labels: pd.DataFrame) -> No
             )
 
 
-def positions(predictions: Predictions, group: Group, chosen: Rows, homes: Sequence[Path] = ()) -> np.ndarray:
+def positions(predictions: Predictions, group: Group, chosen: Rows, store: Store) -> np.ndarray:
     """Where each row of a group stands among the rows that a protocol scores, -1 for the split's other rows.
 
     Raises:
@@ -100,7 +101,7 @@ def positions(predictions: Predictions, group: Group, chosen: Rows, homes: Seque
         other = pc.is_in(predictions.ids.values, value_set=others).to_numpy(zero_copy_only=False)
         unknown = unknown[~other[predictions.ids.codes[unknown]]]
     if len(unknown):
-        shown = predictions.ids.first(unknown) + _origin(predictions, group, homes)
+        shown = predictions.ids.first(unknown) + _origin(predictions, group, store)
         raise _refused(predictions, group.zoo, len(unknown), "not in the test split", shown)
     times = np.bincount(position[position >= 0], minlength=len(wanted))
     repeated = np.flatnonzero(times > 1)
@@ -142,7 +143,7 @@ def _refused(predictions: Predictions, zoo: Zoo, count: int, problem: str, shown
     )
 
 
-def _origin(predictions: Predictions, group: Group, homes: Sequence[Path]) -> str:
+def _origin(predictions: Predictions, group: Group, store: Store) -> str:
     """Where ids may come from that are not those of the test split: another split, or the zoo at another scale."""
     zoo, codes = group.zoo, np.unique(predictions.ids.codes[group.rows])
     ids = pd.Index(predictions.ids.values.take(pa.array(codes)).to_pylist())
@@ -153,7 +154,7 @@ def _origin(predictions: Predictions, group: Group, homes: Sequence[Path]) -> st
     ]
     for place, split, name in places:
         try:
-            known = hub.load_labels(place, split, homes).frame["example_id"]
+            known = hub.load_labels(place, split, store).frame["example_id"]
         except ZoobenchError:
             continue
         among = ids.isin(known)

@@ -1,67 +1,52 @@
-"""Predictions: a file or a DataFrame, read and checked as far as that needs no labels.
+"""Predictions: a file, a DataFrame or another table, read and checked as far as that needs no labels.
 
 Columns: ``zoo``, ``example_id``, optionally ``trained_on`` (default: ``zoo``), then one column per predicted task,
 named as the task. Predictions of perturbed networks also have the column ``perturbation``. Row order, column order and
-an index mean nothing. Only the columns that are needed are read, one at a time, and strings are kept as codes, so that
-a long file, or one made to be expanded, stays small in memory.
+an index mean nothing. Numbers must be finite and within single precision, so that every metric of them is finite.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from .. import zoos
-from ..data.manifest import sha256_of, write_atomically
 from ..errors import ZoobenchError, closest, did_you_mean
+from ..files import write_atomically
 from ..zoos import Zoo
-from . import tasks
+from . import prediction_files, prediction_objects, tasks
+from .columns import Coded, Columns, numbers, short, strings
 from .metrics import CLASSIFICATION
 
-Source = Path | str | pd.DataFrame
+
+class ArrowTable(Protocol):
+    """A table of any library that follows Arrow's C interface: pyarrow, polars, duckdb, ..."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Source = os.PathLike[str] | str | pd.DataFrame | ArrowTable | Mapping[str, Any] | BinaryIO
 
 PERTURBATION = "perturbation"
 _ID_COLUMNS = ("zoo", "example_id", "trained_on")
-_REPEATED = ["zoo", "trained_on", PERTURBATION]
 _PANDAS_INDEX = "__index_level_"
-_SHOWN = 5
-_LONGEST = 80
-# All test checkpoints of all zoos, predicted by predictors of all zoos, are some ten millions.
-_MOST_ROWS = 50_000_000
-# What pyarrow raises for files that are not what they claim to be.
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+_TEXTS = (*_ID_COLUMNS, PERTURBATION, *(task.name for task in tasks.ALL if task.kind == CLASSIFICATION))
+_NUMBERS = tuple(task.name for task in tasks.ALL if task.kind != CLASSIFICATION)
+# Of columns that are warned about or named in a message, and of characters of each.
+_MOST_NAMED, _LONGEST = 20, 80
 
 
 class UnknownColumnWarning(UserWarning):
     """A column of predictions that is neither an id nor a task."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of strings: the distinct ones, and which of them stands in each row (rows,) int32."""
-
-    values: pa.Array
-    codes: np.ndarray
-
-    def first(self, rows: np.ndarray) -> str:
-        """``a, b, c, d, e, …``: the first few strings of some rows."""
-        shown = self.values.take(pa.array(self.codes[rows[:_SHOWN]])).to_pylist()
-        return ", ".join(map(_short, shown)) + (", …" if len(rows) > _SHOWN else "")
-
-
-def _short(text: str) -> str:
-    """For a message of one line."""
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return shown if shown.isprintable() else repr(shown)
 
 
 @dataclass(frozen=True)
@@ -100,35 +85,25 @@ class Predictions:
         return tuple(self.columns)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Columns of a file, read when asked for; ``names`` are decoded already, which can fail."""
-
-    source: str
-    sha256: str
-    schema: pa.Schema
-    names: list[str]
-    rows: int
-    read: Callable[[str], pa.ChunkedArray]
-
-
 def read_predictions(source: Source, perturbed: bool = False, name: str = "the DataFrame") -> Predictions:
     """Read and check predictions, as far as that needs no labels.
 
     Args:
-        source: parquet or ``.csv`` file, or a DataFrame.
+        source: a parquet or CSV file, compressed or not, or an open one; a DataFrame, an Arrow table of any library
+            (pyarrow, polars, ...), or sequences by column name.
         perturbed: of perturbed networks: they must have the column ``perturbation``, and others must not.
-        name: what to call a DataFrame in messages.
+        name: what to call what is no file in messages.
 
     Raises:
-        ZoobenchError: unreadable, a column missing or not numeric, NaN or infinite values, an unknown zoo, no task.
+        ZoobenchError: unreadable, a column missing or not numeric, NaN, infinite values or values beyond single
+            precision, an unknown zoo, no task.
     """
-    table = _of_frame(source, name) if isinstance(source, pd.DataFrame) else _of_file(Path(source))
+    table = _columns(source, name)
     task_names = _check_columns(table, perturbed)
-    coded = {column: _strings(table, column) for column in _ID_COLUMNS if column in table.names}
+    coded = {column: strings(table, column) for column in _ID_COLUMNS if column in table.types}
     coded.setdefault("trained_on", coded["zoo"])
     if perturbed:
-        coded[PERTURBATION] = _strings(table, PERTURBATION)
+        coded[PERTURBATION] = strings(table, PERTURBATION)
     groups = tuple(_groups(table.source, coded))
     if not task_names:
         known = [task.name for task in tasks.tasks_of(groups[0].zoo.spec)]
@@ -136,132 +111,45 @@ def read_predictions(source: Source, perturbed: bool = False, name: str = "the D
     columns: dict[str, np.ndarray | Coded] = {}
     for task in task_names:
         of_classes = tasks.BY_NAME[task].kind == CLASSIFICATION
-        columns[task] = _strings(table, task) if of_classes else _numbers(table, task, coded["example_id"])
+        columns[task] = strings(table, task) if of_classes else numbers(table, task, coded["example_id"])
     return Predictions(table.source, table.sha256, coded["example_id"], columns, groups)
 
 
-def _of_frame(frame: pd.DataFrame, name: str) -> _Table:
-    named = frame.reset_index() if any(level in _ID_COLUMNS for level in frame.index.names) else frame
-    try:
-        table = pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata(None)
-    except _UNREADABLE as error:
-        raise ZoobenchError(f"{name} holds a column of mixed types ({_first_line(error)}); give it one type") from error
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, table.schema) as writer:
-        writer.write_table(table)
-    digest = hashlib.sha256(stream.getvalue()).hexdigest()
-    return _Table(name, digest, table.schema, table.schema.names, table.num_rows, table.column)
+def _columns(source: Any, name: str) -> Columns:
+    if isinstance(source, os.PathLike | str):
+        return prediction_files.of_path(Path(source), _TEXTS, _NUMBERS)
+    if isinstance(source, pd.DataFrame | Mapping) or prediction_objects.is_arrow(source):
+        return prediction_objects.of_object(source, name, (*_TEXTS, *_NUMBERS), (*_ID_COLUMNS, PERTURBATION))
+    if hasattr(source, "read"):
+        return prediction_files.of_stream(source, str(getattr(source, "name", name)), _TEXTS, _NUMBERS)
+    raise ZoobenchError(f"predictions are a file, a DataFrame or an Arrow table, not {short(repr(source))}")
 
 
-def _of_file(path: Path) -> _Table:
-    try:
-        digest = sha256_of(path)
-    except OSError as error:
-        raise ZoobenchError(f"cannot read predictions {path}: {error.strerror or error}") from error
-    return (_of_csv if path.suffix.lower() == ".csv" else _of_parquet)(path, digest)
-
-
-def _of_csv(path: Path, digest: str) -> _Table:
-    texts = (*_ID_COLUMNS, PERTURBATION, *(task.name for task in tasks.ALL if task.kind == CLASSIFICATION))
-    options = pacsv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()))
-    try:
-        table = pacsv.read_csv(path, convert_options=options)
-        return _Table(str(path), digest, table.schema, table.schema.names, table.num_rows, table.column)
-    except _UNREADABLE as error:
-        raise ZoobenchError(f"{path} is not a readable CSV file: {_first_line(error)}") from error
-
-
-def _of_parquet(path: Path, digest: str) -> _Table:
-    try:
-        with pq.ParquetFile(path) as parquet:
-            schema, names, rows = parquet.schema_arrow, parquet.schema_arrow.names, parquet.metadata.num_rows
-    except _UNREADABLE as error:
-        raise ZoobenchError(
-            f"{path} is not a parquet file ({_first_line(error)}); write it with DataFrame.to_parquet, "
-            "or give it a name ending in .csv if it is CSV"
-        ) from error
-    if rows > _MOST_ROWS:
-        raise ZoobenchError(f"{path} claims to have {rows:,} rows; no set of test splits has more than {_MOST_ROWS:,}")
-
-    def read(name: str) -> pa.ChunkedArray:
-        # Strings come as codes, so that a few long ones that are repeated often stay small.
-        try:
-            with pq.ParquetFile(path, read_dictionary=[name] if _is_text(schema.field(name).type) else []) as parquet:
-                column = parquet.read(columns=[name])[name]
-            column.validate(full=True)
-            return column
-        except _UNREADABLE as error:
-            raise ZoobenchError(f"{path}: column {name!r} cannot be read: {_first_line(error)}") from error
-
-    return _Table(str(path), digest, schema, names, rows, read)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _check_columns(table: _Table, perturbed: bool) -> tuple[str, ...]:
+def _check_columns(table: Columns, perturbed: bool) -> tuple[str, ...]:
     """The tasks that are predicted. Columns that are not understood are warned about."""
-    names = table.names
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    names = list(table.types)
+    needed = ["zoo", "example_id", *([PERTURBATION] if perturbed else [])]
+    repeated = [name for name in names if name in table.repeated and name in (*_TEXTS, *_NUMBERS)]
     if repeated:
         raise ZoobenchError(f"{table.source} has more than one column {repeated[0]!r}; keep one")
-    needed = ["zoo", "example_id", *([PERTURBATION] if perturbed else [])]
     for name in needed:
         if name not in names:
+            there = [known[:_LONGEST] for known in names[:_MOST_NAMED]]
             raise ZoobenchError(
-                f"{table.source} has no column {name!r}{did_you_mean(name, names)}; "
+                f"{table.source} has no column {name!r}{did_you_mean(name, there)}; "
                 f"such a file has {', '.join(needed)} and one column per task"
             )
     if PERTURBATION in names and not perturbed:
         raise ZoobenchError(f"{table.source} has predictions of perturbed networks; it is for --against")
-    if not table.rows:
+    if not table.rows():
         raise ZoobenchError(f"{table.source} has no rows; predict every example of the test split")
-    for name in names:
-        if name in tasks.BY_NAME or name in _ID_COLUMNS or name in needed or name.startswith(_PANDAS_INDEX):
-            continue
+    unknown = [name for name in names if not (name in _TEXTS or name in _NUMBERS or name.startswith(_PANDAS_INDEX))]
+    for name in unknown[:_MOST_NAMED]:
         meant = closest(name, tasks.BY_NAME)
         hint = f"; did you mean {meant!r}?" if meant else ""
-        message = f"{table.source}: column {name!r} is not a task and is ignored{hint}"
+        message = f"{table.source}: column {name[:_LONGEST]!r} is not a task and is ignored{hint}"
         warnings.warn(message, UnknownColumnWarning, stacklevel=3)
     return tuple(name for name in names if name in tasks.BY_NAME)
-
-
-def _strings(table: _Table, name: str) -> Coded:
-    if not _is_text(table.schema.field(name).type):
-        raise ZoobenchError(
-            f"{table.source}: column {name!r} holds {table.schema.field(name).type}, it must hold strings"
-        )
-    column = table.read(name)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
-    values = array.dictionary.cast(pa.large_string())
-    empty = np.flatnonzero(values.is_null())
-    nulls = array.null_count or int(np.isin(array.indices, empty).sum())
-    if nulls:
-        raise ZoobenchError(f"{table.source}: column {name!r} is empty in {nulls:,} rows")
-    return Coded(values, array.indices.cast(pa.int32()).to_numpy())
-
-
-def _numbers(table: _Table, name: str, ids: Coded) -> np.ndarray:
-    kind = table.schema.field(name).type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise ZoobenchError(f"{table.source}: column {name!r} holds {kind}, it must hold numbers")
-    values: np.ndarray = table.read(name).to_numpy()
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise ZoobenchError(
-            f"{table.source}: column {name!r} is NaN or infinite in {len(bad):,} rows, at example_id "
-            f"{ids.first(bad)}; predict a finite number for every example"
-        )
-    return values
 
 
 def _groups(source: str, coded: dict[str, Coded]) -> Iterator[Group]:
@@ -288,29 +176,41 @@ def _groups(source: str, coded: dict[str, Coded]) -> Iterator[Group]:
 def _unified(column: Coded, meaning: Callable[[str], str]) -> tuple[list[str], np.ndarray]:
     """Distinct meanings, and which of them each row has (rows,) int64."""
     used = np.unique(column.codes)
-    meant = {code: meaning(_short(column.values[code].as_py())) for code in used.tolist()}
+    meant = {code: meaning(short(column.values[code].as_py())) for code in used.tolist()}
     distinct = list(dict.fromkeys(meant.values()))
     number = np.zeros(len(column.values), np.int64)
     number[used] = [distinct.index(meant[code]) for code in used.tolist()]
     return distinct, number[column.codes]
 
 
-def sources(predictions: Source | Sequence[Source]) -> list[Source]:
-    """One source or several, as a list."""
-    return [predictions] if isinstance(predictions, Path | str | pd.DataFrame) else list(predictions)
+def sources(predictions: Source | Iterable[Source]) -> list[Source]:
+    """One source or several, as a list.
+
+    Raises:
+        ZoobenchError: none.
+    """
+    whole: Any = predictions
+    one = isinstance(whole, os.PathLike | str | bytes | pd.DataFrame | Mapping) or hasattr(whole, "read")
+    if one or prediction_objects.is_arrow(whole) or not isinstance(whole, Iterable | None):
+        return [whole]
+    given = [] if whole is None else list(whole)
+    if not given:
+        raise ZoobenchError("no predictions to score; give a file, a DataFrame or a list of them")
+    return given
 
 
 def write_predictions(frame: pd.DataFrame, out: Path) -> None:
-    """Write a predictions frame as parquet, whole or not at all."""
+    """Write a predictions frame as parquet, whole or not at all; numbers in single precision, classes as codes."""
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    single = [field.with_type(pa.float32()) if field.name in numbers else field for field in table.schema]
     pq.write_table(
-        table,
+        table.cast(pa.schema(single)),
         sink,
         compression="ZSTD",
         compression_level=9,
-        use_dictionary=_REPEATED,
+        use_dictionary=[name for name in table.schema.names if name not in ("example_id", *numbers)],
         use_byte_stream_split=numbers,
     )
     try:

@@ -15,7 +15,9 @@ SCHEMA_VERSION = 3
 
 
 def number(value: float) -> str:
-    """Three decimals, or two significant digits where that would be nothing."""
+    """Three decimals, or two or three significant digits where that would be nothing, or endless."""
+    if abs(value) >= 1e6:
+        return f"{value:.2e}"
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 

@@ -5,25 +5,23 @@ As Figures 4 and 6 and Table 3 of Unterthiner 2020. Files are named after zoo, p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..errors import ZoobenchError
+from ..weightspace.figures import Axes, Figure, own_style, save
 from . import metrics
 from .joining import Joined
 from .results import Matrix, Result, TaskResult, ZooResult, number
 
-_DPI = 110
 _SIDE = 3.0
 _COLUMNS = 4
 _ROWS_AS_POINTS = 3000
 
 
-def draw(result: Result, joined: Sequence[tuple[ZooResult, Joined]], folder: Path) -> list[Path]:
+def draw_scores(result: Result, joined: Sequence[tuple[ZooResult, Joined]], folder: Path) -> list[Path]:
     """Write all pictures of a result into a folder.
 
     Args:
@@ -32,25 +30,34 @@ def draw(result: Result, joined: Sequence[tuple[ZooResult, Joined]], folder: Pat
         folder: made if needed.
 
     Raises:
-        ZoobenchError: the folder cannot be written.
+        ZoobenchError: the folder cannot be written, or something cannot be drawn.
     """
-    pictures = {}
-    for part, data in joined:
-        trained = "" if part.trained_on == part.zoo else f"-trained-on-{part.trained_on}"
-        pictures[f"{part.zoo}{trained}-{part.stamp.protocol}"] = predicted_against_true(part, data)
-    for matrix in result.matrices():
-        pictures[f"matrix-{matrix.task}-{matrix.protocol}"] = heat_map(matrix)
-        cells = {(p.trained_on, p.zoo): (p, data) for p, data in joined if p.stamp.protocol == matrix.protocol}
-        pictures[f"transfer-{matrix.task}-{matrix.protocol}"] = transfer(matrix, cells)
-    paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in pictures.items():
-            paths.append(folder / f"{name.replace('/', '-')}.png")
-            figure.savefig(paths[-1], dpi=_DPI, metadata={"Software": None})
+        with own_style():
+            return [_written(figure, folder, name) for name, figure in _pictures(result, joined)]
     except OSError as error:
         raise ZoobenchError(f"cannot write pictures to {folder}: {error.strerror or error}") from error
-    return paths
+    except Exception as error:
+        # Whatever drawing runs into, the scores are sound.
+        raise ZoobenchError(f"cannot draw pictures in {folder}: {type(error).__name__}: {error}") from error
+
+
+def _written(figure: Figure, folder: Path, name: str) -> Path:
+    path = folder / f"{name.replace('/', '-')}.png"
+    save(figure, path)
+    return path
+
+
+def _pictures(result: Result, joined: Sequence[tuple[ZooResult, Joined]]) -> Iterator[tuple[str, Figure]]:
+    """Each picture after its name."""
+    for part, data in joined:
+        trained = "" if part.trained_on == part.zoo else f"-trained-on-{part.trained_on}"
+        yield f"{part.zoo}{trained}-{part.stamp.protocol}", predicted_against_true(part, data)
+    for matrix in result.matrices():
+        yield f"matrix-{matrix.task}-{matrix.protocol}", heat_map(matrix)
+        cells = {(p.trained_on, p.zoo): (p, data) for p, data in joined if p.stamp.protocol == matrix.protocol}
+        yield f"transfer-{matrix.task}-{matrix.protocol}", transfer(matrix, cells)
 
 
 def predicted_against_true(part: ZooResult, joined: Joined) -> Figure:

@@ -91,13 +91,15 @@ INITIALISERS: Mapping[str, Initialiser] = {
     "kaiming_normal": kaiming_normal,
     "orthogonal": orthogonal,
 }
+# The others are of matrices: they ask how many inputs a neuron has.
+_OF_ANY_SHAPE = frozenset({"uniform", "normal", "truncated_normal"})
 
 
 def initial_weights(network: Network, runs: Sequence[Run], device: torch.device) -> torch.Tensor:
     """Draw the untrained weights (R, N) float32: weights by each run's initialiser, biases constant.
 
     Raises:
-        ZoobenchError: unknown initialiser.
+        ZoobenchError: unknown initialiser, or one that a tensor's shape does not allow.
     """
     seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64, device=device)
     std = torch.tensor(
@@ -122,6 +124,11 @@ def _draw(tensor: Tensor, names: Sequence[str], seeds: torch.Tensor, std: torch.
     for name in dict.fromkeys(names):
         if name not in INITIALISERS:
             raise ZoobenchError(f"unknown init {name!r}{did_you_mean(name, INITIALISERS)}")
+        if len(tensor.shape) < 2 and name not in _OF_ANY_SHAPE:
+            raise ZoobenchError(
+                f"init {name!r} is of matrices, and {tensor.name} has shape {tensor.shape}; "
+                f"choose from: {', '.join(sorted(_OF_ANY_SHAPE))}"
+            )
         rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=seeds.device)
         drawn[rows] = INITIALISERS[name](seeds[rows], f"init/{tensor.name}", tensor.shape, std[rows])
     return drawn

@@ -8,56 +8,48 @@ computed stays in the cache: ``native/networks.c``, on the loops of ``native/lan
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
-from ..native import library
+from ..errors import ZoobenchError
+from ..native import Layer, library
 from ..zoos.layout import layout_of
 from ..zoos.spec import Activation, Conv, Dropout, Flatten, GlobalAveragePool, Linear, MaxPool, Network
 from . import streams
-
-if TYPE_CHECKING:
-    from .nets import RunDropout
+from .coverage import MAPS, VECTORS, Coverage
+from .dropout import RunDropout
 
 LANES = 16
 # As numbered in the C code.
-_ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "identity")
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu")
 _CONVOLUTION, _POOL, _POINTWISE, _MEAN = range(4)
 REALS = {torch.float32: "float", torch.float64: "double"}
 
-
-class _Layer(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_int)
-        for name in (
-            "kind",
-            "height",
-            "width",
-            "inputs",
-            "outputs",
-            "kernel",
-            "stride",
-            "offset",
-            "biased",
-            "activated",
-            "dropout",
-        )
-    )
+_FLATTENED = "flattened maps"
+# Maps have their channels last here, so that draws of dropout would be numbered otherwise once they are flattened.
+COVERAGE = Coverage(
+    "lanes",
+    {
+        MAPS: {
+            Conv: MAPS,
+            MaxPool: MAPS,
+            Activation: MAPS,
+            Dropout: MAPS,
+            Flatten: _FLATTENED,
+            GlobalAveragePool: VECTORS,
+        },
+        _FLATTENED: {Linear: VECTORS, Activation: _FLATTENED, Flatten: _FLATTENED},
+        VECTORS: {Linear: VECTORS, Activation: VECTORS, Dropout: VECTORS, Flatten: VECTORS},
+    },
+    frozenset(_ACTIVATIONS),
+)
 
 
 def available() -> bool:
     """Whether this machine compiles the C code."""
     return library("networks", "REAL=float") is not None
-
-
-def covers(network: Network) -> bool:
-    """Whether a network is one that is computed here; not so is dropout of flattened maps."""
-    return not any(
-        isinstance(before, Flatten) and isinstance(layer, Dropout)
-        for before, layer in zip(network.layers, network.layers[1:], strict=False)
-    )
 
 
 def logits(
@@ -79,11 +71,13 @@ def logits(
         chosen: (runs, batch) int64, indices of each run's images; ``None`` for all of them.
 
     Raises:
+        ZoobenchError: a network or an activation that is not covered.
         ValueError: arrays that do not fit the network or each other.
     """
+    COVERAGE.check(network, activations)
     batch = len(images) if chosen is None else chosen.shape[1]
-    classes = next(layer.outputs for layer in reversed(network.layers) if isinstance(layer, Linear))
-    found = weights.new_empty(len(weights), batch, classes)
+    outputs = (layer.outputs for layer in reversed(network.layers) if isinstance(layer, Conv | Linear))
+    found = weights.new_empty(len(weights), batch, next(outputs, images.shape[-3]))
     _call(network, weights.detach(), images, found, activations, batch, chosen=chosen, dropout=dropout)
     return found
 
@@ -111,14 +105,17 @@ def gradient(
         dropout: the masks of this training step, or ``None``.
 
     Raises:
+        ZoobenchError: a network or an activation that is not covered.
         ValueError: arrays that do not fit the network or each other.
     """
+    COVERAGE.check(network, activations)
     found = torch.empty_like(weights, memory_format=torch.contiguous_format)
     _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout)
     return found
 
 
-def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer]:
+@functools.lru_cache
+def _layers(network: Network, shape: tuple[int, ...], masked: bool) -> ctypes.Array[Layer]:
     """The network's layers as the C code has them, for images of a shape (channels, height, width).
 
     A dense layer is a convolution whose kernel is as large as the map, and dropout behind an activation is one with it.
@@ -129,21 +126,19 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
     """
     offsets = {tensor.name: tensor.offset for tensor in layout_of(network).tensors}
     channels, height, width = shape
-    found: list[_Layer] = []
+    found: list[Layer] = []
     masks = 0
     for number, layer in enumerate(network.layers):
-        here = _Layer(height=height, width=width, inputs=channels, outputs=channels, kernel=1, stride=1, dropout=-1)
+        here = Layer(height=height, width=width, inputs=channels, outputs=channels, kernel=1, stride=1, dropout=-1)
         match layer:
             case Flatten():
-                continue
-            case Dropout() if not masked:
                 continue
             case Conv() | Linear():
                 taken = channels if isinstance(layer, Conv) else channels * height * width
                 fits = layer.kernel <= min(height, width) if isinstance(layer, Conv) else height == width
                 if layer.inputs != taken or not fits:
                     raise ValueError(
-                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {tuple(shape)} come to it as "
+                        f"{layer.name} takes {layer.inputs} inputs, and images of shape {shape} come to it as "
                         f"{channels} maps of {height} x {width}; dense layers need square ones, others a kernel's size"
                     )
                 here.kind, here.outputs = _CONVOLUTION, layer.outputs
@@ -151,11 +146,15 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
                 here.offset, here.biased = offsets[f"{layer.name}.weight"], isinstance(layer, Conv) or layer.bias
                 height, width = ((side - here.kernel) // here.stride + 1 for side in (height, width))
             case MaxPool():
+                if layer.size > min(height, width):
+                    raise ValueError(f"a pool of size {layer.size} does not fit maps of {height} x {width}")
                 here.kind, here.kernel, here.stride = _POOL, layer.size, layer.size
                 height, width = height // layer.size, width // layer.size
             case Activation():
                 here.kind, here.activated = _POINTWISE, 1
             case Dropout():
+                if not masked:
+                    continue
                 behind = number and isinstance(network.layers[number - 1], Activation)
                 here = found.pop() if behind else here
                 here.kind, here.dropout = _POINTWISE, masks
@@ -163,9 +162,11 @@ def _layers(network: Network, shape: Sequence[int], masked: bool) -> list[_Layer
             case GlobalAveragePool():
                 here.kind = _MEAN
                 height = width = 1
+            case _:
+                raise ZoobenchError(f"the C code does not know the layer {type(layer).__name__}")
         channels = here.outputs
         found.append(here)
-    return found
+    return (Layer * len(found))(*found)
 
 
 def _check(
@@ -229,14 +230,17 @@ def _call(
         keys = torch.stack([streams.keys(dropout.seeds, purpose, dropout.step) for purpose in purposes])
         least, scale = dropout.thresholds()
         scale = scale.to(weights.dtype)
-    layers = _layers(network, images.shape[-3:], masked=keys is not None)
+    layers = _layers(network, tuple(images.shape[-3:]), masked=keys is not None)
     given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least)
     arrays = [None if array is None else array.contiguous() for array in given]
+    devices = {array.device.type for array in arrays if array is not None}
+    if devices != {"cpu"}:
+        raise ValueError(f"arrays are on {', '.join(sorted(devices))}; lanes run on CPUs")
     failed = compiled.networks(
-        *(None if array is None else ctypes.c_void_p(array.data_ptr()) for array in arrays),
-        ctypes.c_int64(runs),
-        ctypes.c_int64(batch),
-        (_Layer * len(layers))(*layers),
+        *(None if array is None else array.data_ptr() for array in arrays),
+        runs,
+        batch,
+        layers,
         len(layers),
     )
     if failed:

@@ -25,10 +25,11 @@ from ..native import keep_freed_memory
 from ..zoos.runs import Run
 from ..zoos.spec import Network
 from . import lanes, streams
-from .formulation import ConvFormulation, at_once, conv_formulation
+from .activations import RunActivations
+from .dropout import RunDropout
+from .formulation import FAST, Formulation, at_once, formulation_for, forward, gradient
 from .images import Images
 from .initialisers import initial_weights
-from .nets import RunActivations, RunDropout, forward
 from .optimizers import OPTIMIZERS, Updater
 
 _EVALUATION_BATCH = 1000
@@ -74,7 +75,7 @@ class Checkpoint:
 
 
 @torch.no_grad()
-def score(
+def measure(
     network: Network,
     weights: torch.Tensor,
     images: torch.Tensor,
@@ -82,7 +83,7 @@ def score(
     activations: RunActivations,
     subset: torch.Tensor | None = None,
 ) -> Scores:
-    """Evaluate every run on the same images, or on its own choice of them.
+    """Measure every run on the same images, or on its own choice of them.
 
     Args:
         network: the declared network.
@@ -92,8 +93,8 @@ def score(
         activations: one per run.
         subset: (R, count), which images count for each run; ``None`` for all.
     """
-    runs, side = weights.shape[0], images.shape[-1]
-    conv = conv_formulation(network, side, _EVALUATION_BATCH, runs, weights.device)
+    runs = weights.shape[0]
+    formulation = formulation_for(network, images.shape[1:], _EVALUATION_BATCH, activations.names, weights.device)
     classes = int(labels.max()) + 1
     count = len(labels) if subset is None else subset.shape[1]
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
@@ -104,11 +105,11 @@ def score(
         batch = slice(start, start + _EVALUATION_BATCH)
         target = labels[batch].expand(runs, -1) if subset is None else labels[subset[:, batch]]
         if subset is None:
-            logits = forward(network, weights, images[None, batch], activations, conv)
-        elif conv == "lanes":
+            logits = forward(network, weights, images[None, batch], activations, formulation)
+        elif formulation == "lanes":
             logits = lanes.logits(network, weights, images, activations.names, chosen=subset[:, batch])
         else:
-            logits = forward(network, weights, images[subset[:, batch]], activations, conv)
+            logits = forward(network, weights, images[subset[:, batch]], activations, formulation)
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         loss += cross_entropy.view(runs, -1).double().sum(1)
         choice = logits.argmax(2)
@@ -142,7 +143,7 @@ def train(
     checkpoints: Sequence[int],
     device: str = "cpu",
     on_epoch: Callable[[int], None] | None = None,
-    conv: ConvFormulation | None = None,
+    formulation: Formulation | None = None,
 ) -> Iterator[Checkpoint]:
     """Train the runs together and yield them at each checkpoint epoch (0 = untrained).
 
@@ -153,12 +154,13 @@ def train(
         checkpoints: epochs to yield, ascending.
         device: a torch device.
         on_epoch: called after each epoch with its number.
-        conv: force a convolution formulation; ``None`` picks the faster one for device and batch.
+        formulation: force one; ``None`` picks the fastest for network, device and batch.
 
     Raises:
-        ZoobenchError: several batch sizes, an unknown device, or an unknown activation, optimizer or initialiser.
+        ZoobenchError: several batch sizes, an unknown device, an unknown layer, activation, optimizer or initialiser,
+            or a formulation that does not cover the network or an activation.
     """
-    population = Population(network, runs, images, _device(device), conv)
+    population = Population(network, runs, images, _device(device), formulation)
     if 0 in checkpoints:
         yield population.checkpoint(0)
     for epoch in range(1, max(checkpoints) + 1):
@@ -182,7 +184,7 @@ class Population:
         runs: Sequence[Run],
         images: Images,
         device: torch.device,
-        conv: ConvFormulation | None = None,
+        formulation: Formulation | None = None,
     ) -> None:
         sizes = {run.hyperparameters.batch_size for run in runs}
         if len(sizes) > 1:
@@ -197,11 +199,13 @@ class Population:
         self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
         self.runs = [runs[i] for i in self.order]
         self.batch_size = sizes.pop()
-        side = images.train_images.shape[-1]
-        self.conv = conv or conv_formulation(network, side, self.batch_size, len(runs), device)
-        self.together = at_once(self.conv, network, side, self.batch_size, device)
-        self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
+        case = network, images.train_images.shape[1:], self.batch_size
+        self.formulation = formulation or formulation_for(*case, self.activations.names, device)
+        if self.formulation in FAST:
+            FAST[self.formulation].check(network, self.activations.names)
+        self.together = at_once(self.formulation, *case, device)
+        self.seeds = torch.tensor([run.seed for run in self.runs], dtype=torch.int64, device=device)
         self.train_images = torch.from_numpy(images.train_images).to(device)
         self.train_labels = torch.from_numpy(images.train_labels).to(device)
         self.test_images = torch.from_numpy(images.test_images).to(device)
@@ -298,22 +302,23 @@ class Population:
         masks = None
         if bool((self.dropout[part] > 0).any()):
             masks = RunDropout(self.seeds[part], self.dropout[part], step)
-        names = self.activations.names[part]
-        if self.conv == "lanes":
-            data = self.train_images, self.train_labels
-            return lanes.gradient(self.network, self.weights[part], *data, chosen, sizes, names, masks)
-        weights = self.weights[part].detach().requires_grad_()
-        images = self.train_images[chosen]
-        logits = forward(self.network, weights, images, RunActivations(names), self.conv, masks)
-        losses = F.cross_entropy(logits.flatten(0, 1), self.train_labels[chosen].flatten(), reduction="none")
-        shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
-        return torch.autograd.grad(losses, weights, grad_outputs=shares.flatten())[0]
+        return gradient(
+            self.network,
+            self.weights[part],
+            self.train_images,
+            self.train_labels,
+            chosen,
+            sizes,
+            RunActivations(self.activations.names[part]),
+            self.formulation,
+            masks,
+        )
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         """Weights and scores of all runs, in the order in which the runs were given."""
         back = np.argsort(self.order)
         train_scores = [
-            score(
+            measure(
                 self.network,
                 self.weights[part],
                 self.train_images,
@@ -323,7 +328,7 @@ class Population:
             )
             for part, own in self.subsets
         ]
-        test_scores = score(self.network, self.weights, self.test_images, self.test_labels, self.activations)
+        test_scores = measure(self.network, self.weights, self.test_images, self.test_labels, self.activations)
         return Checkpoint(
             epoch,
             self.weights.cpu().numpy()[back],

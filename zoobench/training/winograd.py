@@ -16,7 +16,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from ..native import library
-from ..zoos.spec import Conv
+from ..zoos.spec import Conv, Layer
 from .lanes import LANES, REALS
 
 # Of fewer, products of matrices are too small: with 32 PyTorch's convolutions are as fast or faster, with 48 slower.
@@ -26,8 +26,10 @@ _TILE_BYTES = 2 << 20
 _KERNEL = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 
 
-def covers(layer: Conv) -> bool:
-    """Whether a convolution is one that is computed here."""
+def covers(layer: Layer) -> bool:
+    """Whether a layer is a convolution that is computed here."""
+    if type(layer) is not Conv:
+        return False
     channels = (layer.inputs, layer.outputs)
     shaped = layer.kernel == 3 and layer.stride == 1
     return shaped and min(channels) >= _LEAST_CHANNELS and not any(count % LANES for count in channels)
@@ -66,6 +68,11 @@ def convolve(images: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> 
         )
     if inputs % LANES or outputs % LANES:
         raise ValueError(f"{inputs} and {outputs} channels; give multiples of {LANES}")
+    devices = {part.device.type for part in (images, kernel, bias)}
+    if devices != {"cpu"} or images.dtype not in REALS:
+        raise ValueError(
+            f"images, kernel and bias are {images.dtype} on {', '.join(sorted(devices))}; give reals on CPU"
+        )
     found: torch.Tensor = _Convolution.apply(images, kernel, bias)
     return found
 
@@ -129,10 +136,9 @@ class _Room:
     def transform(self, name: str, tiles: torch.Tensor, maps: torch.Tensor, *more: torch.Tensor) -> None:
         """Call a function of the C code."""
         images, *_, channels = maps.shape
-        pointers = (ctypes.c_void_p(values.data_ptr()) for values in (tiles, maps))
-        sizes = map(ctypes.c_int, (self.height, self.width, channels))
-        others = (ctypes.c_void_p(values.data_ptr()) for values in more)
-        self.compiled[name](*pointers, ctypes.c_int64(images), *sizes, *others)
+        pointers = (values.data_ptr() for values in (tiles, maps))
+        others = (values.data_ptr() for values in more)
+        getattr(self.compiled, name)(*pointers, images, self.height, self.width, channels, *others)
 
 
 def _compiled(dtype: torch.dtype) -> ctypes.CDLL | None:

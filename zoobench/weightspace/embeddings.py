@@ -15,18 +15,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from ..data import hub
-from ..data.manifest import write_atomically
 from ..errors import ZoobenchError, did_you_mean
+from ..files import write_atomically
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
+from .figures import Figure, own_style, save
 from .projections import plane, scatter_by, umap_plane
 
-_DPI = 110
 _NEIGHBOURS = 10
 # Trustworthiness and similarity matrices are quadratic.
 _MOST_ROWS = 2000
@@ -94,7 +93,8 @@ def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
     Raises:
         ZoobenchError: an id that the zoo does not have.
     """
-    everything = pd.concat([hub.load_labels(zoo, split).frame for split in SPLITS]).set_index("example_id")
+    store = hub.Store()
+    everything = pd.concat([hub.load_labels(zoo, split, store).frame for split in SPLITS]).set_index("example_id")
     wanted = pd.Index(ids)
     unknown = wanted[~wanted.isin(everything.index)]
     if len(unknown):
@@ -104,10 +104,10 @@ def labels_of(zoo: Zoo, ids: Sequence[str]) -> pd.DataFrame:
 
 def weights_of(zoo: Zoo, ids: Sequence[str]) -> np.ndarray:
     """The weights (rows, N) of networks of any split, in the order of their ids."""
-    wanted = pd.Index(ids)
+    wanted, store = pd.Index(ids), hub.Store()
     found: np.ndarray | None = None
     for split in SPLITS:
-        part = hub.load_split(zoo, split, columns=["example_id"])
+        part = hub.load_split(zoo, split, columns=["example_id"], store=store)
         position = wanted.get_indexer(pd.Index(part.labels["example_id"]))
         if found is None:
             found = np.empty((len(wanted), part.layout.size), np.float32)
@@ -147,7 +147,7 @@ def _trust(vectors: np.ndarray, points: np.ndarray) -> float:
     return float(trustworthiness(vectors, points, n_neighbors=min(_NEIGHBOURS, (len(vectors) - 1) // 2)))
 
 
-def draw(
+def draw_embeddings(
     vectors: Mapping[str, np.ndarray],
     labels: pd.DataFrame,
     title: str,
@@ -176,27 +176,33 @@ def draw(
     shown = labels.iloc[chosen]
     columns = [_ACCURACY, *(_colours(shown, name) for name in by)]
     found = {name: separation(values[chosen], shown) for name, values in vectors.items()}
-    figures: dict[str, Figure] = {}
-    for name, values in vectors.items():
-        for kind in kinds:
-            if kind == "similarity":
-                figures[f"{name}-{kind}"] = similarity_picture(values[chosen], shown, f"{title}: {name}")
-                continue
-            points = MAPS[kind](values[chosen])
-            gaps = f"neighbour gap {found[name].neighbour_gap:.3f} (random {found[name].random_gap:.3f})"
-            heading = f"{title}: {name}\n{gaps}, trustworthiness {_trust(values[chosen], points):.2f}"
-            for column in columns:
-                figure = map_picture(points, shown[column], kind, heading)
-                figures[f"{name}-{kind}" if column == _ACCURACY else f"{name}-{kind}-{column}"] = figure
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=_DPI, metadata={"Software": None})
         content = json.dumps({name: asdict(measured) for name, measured in found.items()}, indent=1) + "\n"
         write_atomically(folder / "separation.json", content.encode())
+        for name, values in vectors.items():
+            for kind in kinds:
+                for suffix, figure in _pictures(values[chosen], shown, columns, kind, f"{title}: {name}", found[name]):
+                    save(figure, folder / f"{name}-{kind}{suffix}.png")
     except OSError as error:
         raise ZoobenchError(f"cannot write pictures to {folder}: {error.strerror or error}") from error
     return found
+
+
+def _pictures(
+    vectors: np.ndarray, labels: pd.DataFrame, columns: Sequence[str], kind: str, title: str, found: Separation
+) -> list[tuple[str, Figure]]:
+    """The pictures of a kind, each after what its name ends in."""
+    with own_style():
+        if kind == "similarity":
+            return [("", similarity_picture(vectors, labels, title))]
+        points = MAPS[kind](vectors)
+        gaps = f"neighbour gap {found.neighbour_gap:.3f} (random {found.random_gap:.3f})"
+        heading = f"{title}\n{gaps}, trustworthiness {_trust(vectors, points):.2f}"
+        return [
+            ("" if column == _ACCURACY else f"-{column}", map_picture(points, labels[column], kind, heading))
+            for column in columns
+        ]
 
 
 def _colours(labels: pd.DataFrame, name: str) -> str:

@@ -18,9 +18,10 @@ import yaml
 from pydantic import ValidationError
 
 from ..data import hub, schema, shards, weights
+from ..data.folder import CARD
 from ..data.hub import ZooSplit
-from ..data.manifest import sha256_of
 from ..errors import ZoobenchError
+from ..files import sha256_of
 from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
 from ..zoos.layout import layout_of
@@ -143,8 +144,9 @@ def perturb(
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         on_step("loading")
-        labels = hub.load_labels(zoo, "test")
-        split = hub.load_split(zoo, "test", columns=["example_id", "activation"])
+        store = hub.Store()
+        labels = hub.load_labels(zoo, "test", store)
+        split = hub.load_split(zoo, "test", columns=["example_id", "activation"], store=store)
         if split.labels.empty:
             raise ZoobenchError(f"the test split of {zoo.id} has no rows to perturb")
         # RandomState's streams are frozen by NumPy's policy (NEP 19).
@@ -160,7 +162,7 @@ def perturb(
             zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
         )
         (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
-        (work / "README.md").write_text(_card(written))
+        (work / CARD).write_text(_card(written))
         work.rename(out)
     except OSError as error:
         raise ZoobenchError(f"cannot write perturbed copies to {out}: {error.strerror or error}") from error

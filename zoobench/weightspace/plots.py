@@ -7,6 +7,7 @@ the dataset card; ``zoobench plot zoo`` writes them, and ``MORE_PICTURES``, for 
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
+from .figures import Axes, Figure, FixedLocator, NullLocator, own_style, save
 from .projections import plane, scatter_by, umap_plane
 
 SAMPLE_ROWS = 2000
 _CURVES = 40
-_DPI = 110
+
+
+class PictureWarning(UserWarning):
+    """A picture that could not be drawn, of something that is whole without it."""
 
 
 @dataclass(frozen=True)
@@ -158,17 +160,36 @@ MORE_PICTURES: Mapping[str, Callable[[View], Figure | None]] = (
 )
 
 
-def draw(
+def write_pictures(
     view: View, folder: Path, prefix: str, pictures: Mapping[str, Callable[[View], Figure | None]] = PICTURES
 ) -> list[Path]:
-    """Write pictures as ``folder/<prefix>-<picture>.png``."""
+    """Write pictures as ``folder/<prefix>-<picture>.png``; what cannot be drawn is left out, with one warning."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, picture in pictures.items():
-        if figure := picture(view):
-            paths.append(folder / f"{prefix}-{name}.png")
-            figure.savefig(paths[-1], dpi=_DPI, metadata={"Software": None})
+    paths, missing = draw_each(view, folder, prefix, pictures)
+    if missing:
+        why = next(iter(missing.values()))
+        warnings.warn(
+            f"pictures of {view.title} are left out: {', '.join(missing)} ({why})", PictureWarning, stacklevel=2
+        )
     return paths
+
+
+def draw_each(
+    view: View, folder: Path, prefix: str, pictures: Mapping[str, Callable[[View], Figure | None]]
+) -> tuple[list[Path], dict[str, str]]:
+    """The pictures that were written, and what kept the others from it, by name: drawing raises nothing."""
+    paths, missing = [], {}
+    for name, picture in pictures.items():
+        path = folder / f"{prefix}-{name}.png"
+        try:
+            with own_style():
+                figure = picture(view)
+            if figure:
+                save(figure, path)
+                paths.append(path)
+        except Exception as error:
+            missing[name] = (getattr(error, "strerror", None) or f"{type(error).__name__}: {error}").split("\n")[0]
+    return paths, missing
 
 
 def _figure(view: View, panels: int) -> tuple[Figure, list[Axes]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from sklearn.decomposition import PCA
+
+from .figures import Axes
 
 # That UMAP keeps: its own default, where there are as many.
 _NEIGHBOURS = 15

@@ -6,8 +6,6 @@ AVX-512 its sort is slow on some processors, with shorter vectors it is the fast
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 
 from ..native import library
@@ -42,14 +40,14 @@ def row_statistics(values: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, n
     ranks = np.ascontiguousarray(ranks)
     found, ordered = np.empty((rows, 2)), np.empty((rows, len(ranks)), np.float32)
     failed = compiled.row_statistics(
-        ctypes.c_void_p(values.ctypes.data),
-        ctypes.c_int64(values.strides[0] // values.itemsize),
-        ctypes.c_int64(rows),
-        ctypes.c_int(size),
-        ctypes.c_void_p(ranks.ctypes.data),
-        ctypes.c_int(len(ranks)),
-        ctypes.c_void_p(found.ctypes.data),
-        ctypes.c_void_p(ordered.ctypes.data),
+        values.ctypes.data,
+        values.strides[0] // values.itemsize,
+        rows,
+        size,
+        ranks.ctypes.data,
+        len(ranks),
+        found.ctypes.data,
+        ordered.ctypes.data,
     )
     if failed:
         raise MemoryError(f"no memory is left for sixteen rows of {size:,} numbers")

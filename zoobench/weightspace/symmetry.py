@@ -14,9 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import look_up
+from ..errors import ZoobenchError, look_up
 from ..zoos.layout import Layer, layout_of
-from ..zoos.spec import Conv, Linear, MaxPool, Network
+from ..zoos.spec import Activation, Conv, Dropout, Flatten, GlobalAveragePool, Linear, MaxPool, Network
 
 Apply = Callable[[np.ndarray, Network, np.random.RandomState], np.ndarray]
 
@@ -53,7 +53,11 @@ class Junction:
 
 @functools.cache
 def junctions(network: Network) -> tuple[Junction, ...]:
-    """The junctions of a network, first to last: one for each hidden layer."""
+    """The junctions of a network, first to last: one for each hidden layer.
+
+    Raises:
+        ZoobenchError: a layer that neurons cannot be followed through.
+    """
     layers = {layer.name: layer for layer in layout_of(network).layers}
     found: list[Junction] = []
     before, max_pool = None, False
@@ -65,6 +69,10 @@ def junctions(network: Network) -> tuple[Junction, ...]:
                 if before is not None:
                     found.append(Junction(before, layers[part.name], max_pool))
                 before, max_pool = layers[part.name], False
+            case Activation() | Dropout() | GlobalAveragePool() | Flatten():
+                pass
+            case _:
+                raise ZoobenchError(f"the symmetries of a network with a layer {type(part).__name__} are not known")
     return tuple(found)
 
 

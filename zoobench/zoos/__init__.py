@@ -67,6 +67,30 @@ def resolve(name: str, scale: str | None = None) -> Zoo:
     Raises:
         ZoobenchError: unknown repo, config or scale, or a contradiction.
     """
+    repo, config, chosen = _parts(name, scale)
+    if not config:
+        config = next((spec.config for spec in _REPOS[repo] if spec.default), "")
+    spec = _BY_ID.get(f"{repo}/{config}")
+    if spec is None:
+        options = [other.id for other in _REPOS[repo]]
+        if not config:
+            raise ZoobenchError(f"zoo {name!r} has no default config; choose from: {', '.join(options)}")
+        raise ZoobenchError(f"unknown zoo {name!r}{did_you_mean(f'{repo}/{config}', options)}")
+    return Zoo(spec, chosen)
+
+
+def resolve_all(name: str, scale: str | None = None) -> list[Zoo]:
+    """The zoo ``repo/config``; or all zoos of ``repo``, whichever is its default.
+
+    Raises:
+        ZoobenchError: see ``resolve``.
+    """
+    repo, config, chosen = _parts(name, scale)
+    return [resolve(name, scale)] if config else [Zoo(spec, chosen) for spec in _REPOS[repo]]
+
+
+def _parts(name: str, scale: str | None) -> tuple[str, str, str]:
+    """The declared repo, the config ("" for none) and the scale that a name means."""
     if scale is not None:
         check_known("scale", scale, SCALES)
     repo, _, config = name.removeprefix(f"{HUB_NAMESPACE}/").partition("/")
@@ -79,12 +103,4 @@ def resolve(name: str, scale: str | None = None) -> Zoo:
     if repo not in _REPOS:
         known = list(_BY_ID) if config else list(_REPOS)
         raise ZoobenchError(f"unknown zoo {name!r}{did_you_mean(f'{repo}/{config}' if config else repo, known)}")
-    if not config:
-        config = next((spec.config for spec in _REPOS[repo] if spec.default), "")
-    spec = _BY_ID.get(f"{repo}/{config}")
-    if spec is None:
-        options = [other.id for other in _REPOS[repo]]
-        if not config:
-            raise ZoobenchError(f"zoo {name!r} has no default config; choose from: {', '.join(options)}")
-        raise ZoobenchError(f"unknown zoo {name!r}{did_you_mean(f'{repo}/{config}', options)}")
-    return Zoo(spec, named_scale or scale or "full")
+    return repo, config, named_scale or scale or "full"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from .spec import Conv, Linear, Network
+from ..errors import ZoobenchError
+from .spec import Network
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,18 @@ class Layout:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers, first to last."""
+        """The layers that have parameters, first to last.
+
+        Raises:
+            ZoobenchError: a layer has others than a weight and a bias.
+        """
         by_name: dict[str, dict[str, Tensor]] = {}
         for tensor in self.tensors:
             name, _, part = tensor.name.rpartition(".")
             by_name.setdefault(name, {})[part] = tensor
+        for name, parts in by_name.items():
+            if set(parts) not in ({"weight"}, {"weight", "bias"}):
+                raise ZoobenchError(f"layer {name!r} has {', '.join(parts)}; as a matrix it has a weight and a bias")
         return tuple(Layer(name, parts["weight"], parts.get("bias")) for name, parts in by_name.items())
 
     def to_matrices(self, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -131,19 +139,19 @@ class Layout:
         return cls(tuple(Tensor(e["name"], tuple(e["shape"]), e["offset"]) for e in entries))
 
 
+@cache
 def layout_of(network: Network) -> Layout:
-    """The layout of a declared network, in PyTorch ``state_dict`` order and shapes."""
-    tensors: list[Tensor] = []
+    """The layout of a declared network, in PyTorch ``state_dict`` order and shapes.
+
+    Raises:
+        ZoobenchError: two tensors have one name.
+    """
+    tensors: dict[str, Tensor] = {}
     offset = 0
     for layer in network.layers:
-        shapes: dict[str, tuple[int, ...]] = {}
-        if isinstance(layer, Conv):
-            shapes = {"weight": (layer.outputs, layer.inputs, layer.kernel, layer.kernel), "bias": (layer.outputs,)}
-        elif isinstance(layer, Linear):
-            shapes = {"weight": (layer.outputs, layer.inputs)}
-            if layer.bias:
-                shapes["bias"] = (layer.outputs,)
-        for part, shape in shapes.items():
-            tensors.append(Tensor(f"{layer.name}.{part}", shape, offset))  # type: ignore[union-attr]
-            offset += tensors[-1].size
-    return Layout(tuple(tensors))
+        for name, shape in layer.tensors.items():
+            if name in tensors:
+                raise ZoobenchError(f"two tensors of the network {network.description!r} are named {name!r}")
+            tensors[name] = Tensor(name, shape, offset)
+            offset += tensors[name].size
+    return Layout(tuple(tensors.values()))

@@ -102,16 +102,34 @@ class Preprocessing:
     std: float
 
 
+class Layer:
+    """One layer of a network; what it computes is said by its entry in ``training.nets.LAYERS``.
+
+    A layer that has parameters has a ``name``, which no other has.
+    """
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of its parameters, in ``state_dict`` order: ``<name>.weight``, and ``<name>.bias`` of what
+        starts at the run's constant."""
+        return {}
+
+
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     name: str
     inputs: int
     outputs: int
     bias: bool = True
 
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        weight: dict[str, tuple[int, ...]] = {f"{self.name}.weight": (self.outputs, self.inputs)}
+        return weight | ({f"{self.name}.bias": (self.outputs,)} if self.bias else {})
+
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     """Square 2-D convolution without padding."""
 
     name: str
@@ -120,33 +138,35 @@ class Conv:
     kernel: int
     stride: int = 1
 
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        kernel = (self.outputs, self.inputs, self.kernel, self.kernel)
+        return {f"{self.name}.weight": kernel, f"{self.name}.bias": (self.outputs,)}
+
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Layer):
     size: int
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Layer):
     """The run's own activation function (a hyperparameter)."""
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Layer):
     """Dropout at the run's own rate (a hyperparameter)."""
 
 
 @dataclass(frozen=True)
-class GlobalAveragePool:
+class GlobalAveragePool(Layer):
     """Mean over all positions: (channels, height, width) -> (channels,)."""
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(Layer):
     """(channels, height, width) -> (channels * height * width,), C order."""
-
-
-Layer = Linear | Conv | MaxPool | Activation | Dropout | GlobalAveragePool | Flatten
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+import json
+import shutil
+
+import pytest
+
+from zoobench_leaderboard.check import differences
+from zoobench_leaderboard.results import read_all
+from zoobench_leaderboard.score import score_all
+
+from .synthetic import renamed, shifted
+
+
+def files(board):
+    return {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+
+
+def test_results_that_scoring_gives_pass_and_nothing_is_written(zoobench, board):
+    score_all(board)
+    before = files(board)
+    outcome = zoobench("leaderboard", "check", "--dir", board)
+    assert (outcome.code, outcome.out) == (0, f"{board / 'results'} is what scoring gives\n")
+    assert files(board) == before
+
+
+def test_a_score_that_was_changed_is_named_with_both_values(zoobench, board):
+    first = score_all(board)[0]
+    path = board / "results" / f"{first.name}.json"
+    content = json.loads(path.read_text())
+    row = content["results"][0]["scores"]["accuracy"]["mae"]
+    true, row[0] = row[0], row[0] + 1e-6
+    path.write_text(json.dumps(content))
+    outcome = zoobench("leaderboard", "check", "--dir", board)
+    assert outcome.code == 1
+    assert outcome.out == (
+        f"linear-stats: tetris-zoo-tiny/seed (all, trained on tetris-zoo-tiny/seed): tasks: accuracy: scores: mae: "
+        f"value is {row[0]!r}, and {true!r} when it is scored now\n"
+    )
+
+
+@pytest.mark.parametrize(("share", "same"), [(2e-10, True), (2e-8, False)])
+def test_the_last_digit_is_the_machine_s_and_those_before_are_not(board, share, same):
+    scored = score_all(board)
+    path = board / "results" / f"{scored[0].name}.json"
+    content = json.loads(path.read_text())
+    content["results"][0]["scores"]["accuracy"]["mae"][0] *= 1 + share
+    path.write_text(json.dumps(content))
+    assert (differences(read_all(board), scored) == []) == same
+
+
+def test_ranks_that_change_are_differences(board):
+    scored = score_all(board)
+    last = renamed(scored[0], scored[0].name, [shifted(part, -10.0) for part in scored[0].results])
+    found = differences(scored, [last, *scored[1:]])
+    for place in ("tetris-zoo-tiny/seed (all)", "all zoos (final)"):
+        assert f"board of {place}: linear-stats: all is '1 (1–2)', and '2 (1–2)' when it is scored now" in found
+
+
+def test_submissions_without_results_and_results_without_submissions_are_named(zoobench, board):
+    score_all(board)
+    shutil.copytree(board / "submissions" / "linear-w", board / "submissions" / "more")
+    shutil.rmtree(board / "submissions" / "linear-w")
+    outcome = zoobench("leaderboard", "check", "--dir", board)
+    assert outcome.code == 1
+    assert "linear-w is kept, and not what is scored now\n" in outcome.out
+    assert "more is not kept\n" in outcome.out
