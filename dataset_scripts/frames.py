@@ -138,3 +138,6 @@ def _is_array(part: Any) -> bool:
         and part.name.startswith("numpy.")
         and part.name.endswith(("_reconstruct", "_frombuffer"))
     )
+
+
+pickles.LIBRARIES.update(pandas=plain, pyarrow=plain)

@@ -153,6 +153,10 @@ def _made(named: Any, arguments: Any) -> Any:
     return StandIn(named.name, arguments)
 
 
+# Who reads stand-ins for objects of a library: `frames` puts itself here.
+LIBRARIES: dict[str, Callable[[StandIn], Any]] = {}
+
+
 def plain(value: Any) -> Any:
     """What a stand-in is for: an array (also of a tensor or a column), a dict of columns, a path as text.
 
@@ -181,11 +185,8 @@ def plain(value: Any) -> Any:
         return list(value.arguments[0]) if value.arguments else []
     if _NUMPY.fullmatch(value.name):
         return _NUMPY_PARTS[kind](value) if kind in _NUMPY_PARTS else value
-    if value.name.startswith(("pandas.", "pyarrow.")):
-        from . import frames
-
-        return frames.plain(value)
-    return value
+    library = LIBRARIES.get(value.name.partition(".")[0])
+    return library(value) if library else value
 
 
 class Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 
 from zoobench.errors import ZoobenchError
 
+from . import frames as frames  # reads the pandas objects that pickles meet
 from . import pickles
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of before torch 1.6
