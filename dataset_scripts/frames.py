@@ -129,7 +129,7 @@ def _backed(value: StandIn) -> np.ndarray:
     if not dtypes:
         return arrays[0]
     categories = np.asarray(pickles.plain(dtypes[0].attributes["categories"]), object)
-    return np.append(categories, None)[arrays[0]]
+    return np.append(categories, np.array([None], object))[arrays[0]]
 
 
 def _is_array(part: Any) -> bool:

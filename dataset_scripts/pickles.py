@@ -88,6 +88,9 @@ class StandIn:
 class Reader(pickle._Unpickler):
     """The pickle machine without its effects: names become ``Name``, calls ``StandIn``, states are only kept."""
 
+    stack: list[Any]  # the machine's own, as is `append`
+    append: Callable[[Any], None]
+
     def __init__(self, file: BinaryIO, path: Path, storage: Callable[[tuple[Any, ...]], Any] | None = None) -> None:
         super().__init__(file, encoding="utf-8")
         self._path, self._storage = path, storage
@@ -130,7 +133,7 @@ class Reader(pickle._Unpickler):
         elif not isinstance(target, dict):  # an OrderedDict may carry attributes, such as a state dict's _metadata
             raise pickle.UnpicklingError("a state for something that has none")
 
-    dispatch = pickle._Unpickler.dispatch | {
+    dispatch = pickle._Unpickler.dispatch | {  # type: ignore[assignment]
         pickle.REDUCE[0]: load_reduce,
         pickle.NEWOBJ[0]: load_reduce,
         pickle.NEWOBJ_EX[0]: load_newobj_ex,
