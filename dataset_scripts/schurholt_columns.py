@@ -84,8 +84,8 @@ def columns(where: Path, properties: Mapping[str, Any], rows: int | None) -> pd.
             numbers = pd.to_numeric(frame[column], errors="coerce")
             frame[column] = frame[column].where(~(numbers <= _NOT_MEASURED), np.nan)
     if "generalization_gap" in frame and "train_accuracy" not in frame:
-        numbers = (pd.to_numeric(frame[name], errors="coerce") for name in ("test_accuracy", "generalization_gap"))
-        frame["train_accuracy"] = sum(numbers)
+        parts = ("test_accuracy", "generalization_gap")
+        frame["train_accuracy"] = sum(pd.to_numeric(frame[name], errors="coerce") for name in parts)
     return frame.drop(columns="generalization_gap", errors="ignore")
 
 

@@ -160,7 +160,7 @@ def check_no_copies(labels: pd.DataFrame, seen: Sequence[bytes | None]) -> None:
 
     Untrained networks may be equal: runs can begin with the same weights.
     """
-    rows = labels.drop(columns=["config_id", "fold"]).assign(weights=seen)
+    rows = labels.drop(columns=["config_id", "fold"]).assign(weights=pd.Series(seen, labels.index, object))
     rows = rows[rows["weights"].notna() & (rows["epoch"] > 0)]
     copies = rows[rows.duplicated([name for name in rows if name != "run_id"], keep=False)]
     if len(copies):

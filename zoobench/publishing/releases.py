@@ -139,7 +139,7 @@ def write_release(
         reasons = ", ".join(sorted({run.reason for run in dropped.values()}))
         raise ZoobenchError(f"no run of this release of {release.zoo.id} can be used ({reasons}); nothing was written")
     check_no_copies(labels, seen)
-    check_splits(release.zoo, labels.loc[~labels["run_id"].isin(list(dropped)), "run_id"].unique())
+    check_splits(release.zoo, labels.loc[~labels["run_id"].isin(list(dropped)), "run_id"].unique().tolist())
     config, runs_dropped = release.zoo.spec.config, sorted(dropped.values(), key=lambda run: run.run_id)
 
     def add_protocols(fresh: DatasetFolder) -> None:
