@@ -1,52 +1,41 @@
-"""The releases of Schürholt et al. 2021: ``.pt`` pickles of dataset objects, and folders of raw checkpoints.
+"""The releases of Schürholt et al.: ``.pt`` pickles of dataset objects, and folders of raw checkpoints (2021, 2022).
 
 A ``.pt`` file holds one dataset object or a dict of them (train, validation, test: their split is not kept, ours is
-by run). An object has ``data`` (rows x weights, in ``state_dict`` order) and ``properties``, a dict of lists. The raw
-form is ``NN_*/checkpoint_*/checkpoints`` (a state dict) with ``params.json`` and ``result.json`` (a line per epoch).
+by run). The objects of the group's own zoos have ``data_in``, a list of weight vectors (2021) or of state dicts (2022),
+beside ``paths``, ``epochs`` and ``properties``, a dict of lists. Those over the Small CNN Zoo (zoos 41 to 44) have
+``data``, a matrix, and pandas objects: ``metrics``, the table of that release, and columns of it in ``properties``.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from zoobench.data.manifest import ConfigManifest, DroppedRun, ReleaseEntry, file_entry, folder_entry
+from zoobench.data.manifest import ConfigManifest, DroppedRun, ReleaseEntry, file_entry
 from zoobench.errors import ZoobenchError
 from zoobench.publishing.releases import OnRows, Release, work_folder, write_release
 from zoobench.zoos import Zoo
 from zoobench.zoos.layout import Layout, layout_of
 
-from . import names, pickles
+from . import pickles, run_names, schurholt_raw, torch_files
+from .schurholt_columns import HYPERPARAMETERS, RUNNING, columns, known, shared_notes
+from .schurholt_raw import ShapeError, flat
+from .small_cnn_release import to_pytorch, zoo_of
 
-# Column of a row: the names that it has in the files, first match wins.
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "epoch": ("training_iteration", "epochs", "epoch"),
-    "test_accuracy": ("test_acc", "acc", "test_accuracy"),
-    "train_accuracy": ("train_acc", "training_acc", "train_accuracy"),
-    "test_loss": ("test_loss", "validation_loss"),
-    "train_loss": ("train_loss", "training_loss"),
-    "generalization_gap": ("ggap", "generalization_gap"),
-    "activation": ("model::nlin", "nlin", "activation"),
-    "init": ("model::init_type", "init_type", "init"),
-    "optimizer": ("optim::optimizer", "optimizer"),
-    "learning_rate": ("optim::lr", "lr", "learning_rate"),
-    "weight_decay": ("optim::wd", "wd", "weight_decay"),
-    "dropout": ("model::dropout", "dropout"),
-    "batch_size": ("training::batchsize", "batchsize", "batch_size"),
-    "seed": ("seed",),
-    "run_id": ("path", "paths", "trial_id", "experiment_id"),
-    **{f"f1_class_{k}": (f"f1_class_{k}", f"f1_{k}", f"test_f1_{k}") for k in range(4)},
-}
-_HYPERPARAMETERS = ("activation", "init", "optimizer", "learning_rate", "weight_decay", "dropout", "batch_size")
-_CANONICAL = {"activation": names.snake, "optimizer": names.snake, "init": names.init}
+_DATA = ("data_in", "data")
+_LABEL = re.compile(r"(.*?)#_#epoch_(\d{1,9})#_#.*", re.DOTALL)
+_OBJECTS = 1000
 
 
-def import_schurholt(source: Path, zoo: Zoo, out: Path, on_rows: OnRows | None = None) -> tuple[Path, ConfigManifest]:
+def import_schurholt(
+    source: Path, zoo: Zoo, out: Path, on_rows: OnRows | None = None, *, replace: bool = False
+) -> tuple[Path, ConfigManifest]:
     """Import a release of Schürholt et al. as a config of ``out/<repo>``.
 
     Args:
@@ -54,203 +43,166 @@ def import_schurholt(source: Path, zoo: Zoo, out: Path, on_rows: OnRows | None =
         zoo: which zoo it is; the files do not say.
         out: parent of the dataset folder.
         on_rows: told (checkpoints written, checkpoints in all).
+        replace: take the place of what was imported from other files before.
 
     Raises:
         ZoobenchError: a broken file, one that names a class or function which is not known, weights that are not
-            those of the zoo's network, no epochs or accuracies, runs that cannot be told apart.
+            those of the zoo's network, no epochs or accuracies, runs that are not certain.
     """
     with work_folder(out, f"{zoo.repo}-{zoo.spec.config}") as work:
-        release = _read_raw(source, zoo) if source.is_dir() else _read_pickle(source, zoo)
-        return write_release(release, out, work, on_rows)
+        release = schurholt_raw.read(source, zoo) if source.is_dir() else _read_pickle(source, zoo)
+        return write_release(release, out, work, on_rows, replace=replace)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One dataset object: weights (rows, N), a row of labels for each, and how the runs are named."""
+
+    weights: np.ndarray
+    labels: pd.DataFrame
+    tensorflow: bool
 
 
 def _read_pickle(path: Path, zoo: Zoo) -> Release:
     if not path.is_file():
         raise ZoobenchError(f"no file or folder {path}; give a .pt file, or a folder with NN_* folders")
-    objects = [item for item in _datasets(pickles.load(path)) if "data" in item and "properties" in item]
-    if not objects:
-        raise ZoobenchError(f"{path} has no object with data and properties; is it a dataset of a published zoo?")
-    width = layout_of(zoo.spec.network).size
-    blocks, frames = [], []
-    for number, item in enumerate(objects):
-        block = _matrix(path, item["data"], zoo, width)
-        frame = _columns(path, item["properties"], len(block))
-        frame["block"] = number
-        blocks.append(block)
-        frames.append(frame)
-    labels = pd.concat(frames, ignore_index=True)
-    labels["run_id"], how = _run_ids(path, labels)
-    weights = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
-    notes = [how, *_shared_notes(zoo, labels)]
-    if len(objects) > 1:
-        notes.append(f"The file has {len(objects)} parts; its own split is not kept.")
-    entry = ReleaseEntry(format="schurholt", files=[file_entry(path.parent, path)], rows=len(labels), notes=notes)
-    return Release(zoo, entry, _known(zoo, labels), lambda rows: weights[rows])
-
-
-def _datasets(loaded: Any) -> Iterator[dict[str, Any]]:
-    """Attributes of every dataset object, however they are nested in dicts and lists."""
-    if isinstance(loaded, pickles.StandIn):
-        yield loaded.state
-    elif isinstance(loaded, Mapping):
-        if "data" in loaded and "properties" in loaded:
-            yield dict(loaded)
-        else:
-            for value in loaded.values():
-                yield from _datasets(value)
-    elif isinstance(loaded, list | tuple):
-        for value in loaded:
-            yield from _datasets(value)
-
-
-def _matrix(path: Path, data: Any, zoo: Zoo, width: int) -> np.ndarray:
-    try:
-        matrix = np.stack([np.asarray(row) for row in data]) if isinstance(data, list | tuple) else np.asarray(data)
-    except (ValueError, TypeError) as error:
-        raise ZoobenchError(f"{path}: its data are not rows of one length ({error})") from error
-    if matrix.ndim != 2 or matrix.shape[1] != width:
-        raise ZoobenchError(f"{path}: data of shape {matrix.shape}; a network of {zoo.id} has {width:,} weights")
-    return matrix.astype(np.float32, copy=False)
-
-
-def _columns(where: Path, properties: Mapping[str, Any], rows: int | None) -> pd.DataFrame:
-    """Properties under the names of a row's columns; values are plain numbers and texts."""
-    columns: dict[str, Any] = {}
-    for column, candidates in _NAMES.items():
-        name = next((name for name in candidates if name in properties), None)
-        if name is None:
-            continue
-        values = properties[name]
-        if rows is not None and len(values) != rows:
-            raise ZoobenchError(f"{where}: {len(values):,} values of {name}, but {rows:,} rows of weights")
-        columns[column] = [value.item() if hasattr(value, "item") else value for value in values]
-    for needed in ("epoch", "test_accuracy"):
-        if needed not in columns:
-            raise ZoobenchError(f"{where} has none of {', '.join(_NAMES[needed])}; it has: {', '.join(properties)}")
-    frame = pd.DataFrame(columns)
-    for column, canonical in _CANONICAL.items():
-        if column in frame:
-            frame[column] = frame[column].map(canonical, na_action="ignore")
-    if "generalization_gap" in frame and "train_accuracy" not in frame:
-        frame["train_accuracy"] = frame["test_accuracy"] + frame["generalization_gap"]
-    return frame.drop(columns="generalization_gap", errors="ignore")
-
-
-def _run_ids(path: Path, labels: pd.DataFrame) -> tuple[pd.Series, str]:
-    """A run id per row and how it was found: named in the file, by hyperparameters and seed, or by falling epochs.
-
-    Raises:
-        ZoobenchError: none of the three tells the runs apart.
-    """
-    if "run_id" in labels:
-        named = (
-            labels["run_id"].astype(str).str.extract(r"(NN_[^/]*)", expand=False).fillna(labels["run_id"].astype(str))
-        )
-        if not pd.DataFrame({"run": named, "epoch": labels["epoch"]}).duplicated().any():
-            return named, "`run_id` is the run's name in the file."
-    told = [name for name in (*_HYPERPARAMETERS, "seed") if name in labels]
-    if "seed" in told and not labels.duplicated([*told, "epoch"]).any():
-        keys = labels[told].astype(str).agg("|".join, axis=1)
-        numbers = {key: f"run-{number:05d}" for number, key in enumerate(sorted(keys.unique()), 1)}
-        return keys.map(numbers), "The file names no runs: rows with equal hyperparameters and seed are one run."
-    starts = (labels["epoch"].diff().fillna(-1) <= 0) | (labels["block"].diff().fillna(0) != 0)
-    number = starts.cumsum()
-    lengths = number.value_counts()
-    if lengths.median() < 2:
+    layout = layout_of(zoo.spec.network)
+    with torch_files.reading(path):
+        parts = [_part(path, item, zoo, layout) for item in _datasets(torch_files.load(path))]
+    if not parts:
         raise ZoobenchError(
-            f"{path} does not tell its runs apart: it names neither runs nor seeds, and its rows are not in the order "
-            "of epochs; a split by run needs one of them"
+            f"{path} has no object with data_in or data and properties; is it a dataset of a published zoo?"
         )
-    return number.map("run-{:05d}".format), (
-        "The file names neither runs nor seeds: a new run starts where the epoch does not rise."
-    )
+    labels = pd.concat([part.labels.assign(block=number) for number, part in enumerate(parts)], ignore_index=True)
+    labels.attrs["paths"] = all(part.labels.attrs["paths"] for part in parts)
+    weights = np.concatenate([part.weights for part in parts]) if len(parts) > 1 else parts[0].weights
+    told = [name for name in (*HYPERPARAMETERS, "seed") if name in labels]
+    labels["run_id"], how = run_names.run_ids(path, labels, told, lambda rows: weights[rows])
+    dropped = _of_other_epochs(labels)
+    notes = [how, *_notes(parts, labels), *shared_notes(zoo, labels)]
+    entry = ReleaseEntry(format="schurholt", files=[file_entry(path.parent, path)], rows=len(labels), notes=notes)
+    labels = known(zoo, labels.drop(columns="epoch_of_results", errors="ignore"))
+    return Release(zoo, entry, labels, lambda rows: weights[rows], dropped)
 
 
-def _shared_notes(zoo: Zoo, labels: pd.DataFrame) -> list[str]:
-    absent = [name for name in _HYPERPARAMETERS if name not in labels]
-    notes = []
-    if "activation" in absent and "activation" not in zoo.spec.varies:
-        absent.remove("activation")
-        notes.append("The activation is not in the files; it is the paper's.")
-    if absent:
-        notes.append(f"Not in the files, and null: {', '.join(absent)}.")
+def _notes(parts: list[_Part], labels: pd.DataFrame) -> list[str]:
+    notes = [RUNNING] if "train_accuracy" in labels and not all(part.tensorflow for part in parts) else []
+    if any(part.tensorflow for part in parts):
+        notes.append("Kernels are in TensorFlow's order (height, width, in, out) in the file, here in PyTorch's.")
+    if len(parts) > 1:
+        notes.append(f"The file has {len(parts)} parts; its own split is not kept.")
     return notes
 
 
-def _known(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
-    """What a zoo does not vary and a network cannot be rebuilt without: the paper's activation."""
-    labels = labels.drop(columns="block", errors="ignore")
-    if "activation" not in labels and "activation" not in zoo.spec.varies:
-        labels["activation"] = zoo.size.recipe.fixed.activation
-    return labels
+def _datasets(loaded: Any) -> Iterator[Mapping[str, Any]]:
+    """Attributes of every dataset object, however they are nested in dicts and lists."""
+    waiting, seen, found = [loaded], set(), 0
+    while waiting:
+        item = waiting.pop()
+        attributes = item.attributes if isinstance(item, pickles.StandIn) and item.is_dataset() else item
+        if isinstance(attributes, Mapping) and "properties" in attributes and any(k in attributes for k in _DATA):
+            found += 1
+            if found > _OBJECTS:
+                raise ValueError(f"more than {_OBJECTS:,} datasets")
+            yield attributes
+        elif isinstance(item, Mapping | list | tuple) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += reversed(list(item.values()) if isinstance(item, Mapping) else item)
 
 
-def _read_raw(folder: Path, zoo: Zoo) -> Release:
-    """Runs are ``NN_*`` folders; checkpoint files are read when their rows are written."""
-    runs = sorted(path for path in folder.glob("NN_*") if path.is_dir())
-    if not runs:
-        raise ZoobenchError(f"no NN_* folder in {folder}; a raw zoo has one per run")
-    layout = layout_of(zoo.spec.network)
-    frames: list[pd.DataFrame] = []
-    files: list[Path] = []
-    dropped: list[DroppedRun] = []
-    left_out = 0
-    for run in runs:
-        try:
-            results = _results(run)
-        except (OSError, ValueError) as error:
-            dropped.append(DroppedRun(run_id=run.name, epoch=0, reason=f"cannot be read: {str(error).splitlines()[0]}"))
-            continue
-        checkpoints = {int(path.parent.name.split("_")[-1]): path for path in run.glob("checkpoint_*/checkpoints")}
-        kept = results[results["epoch"].isin(list(checkpoints))].copy()
-        left_out += len(checkpoints) - len(kept)
-        if kept.empty:
-            dropped.append(DroppedRun(run_id=run.name, epoch=0, reason="no checkpoint with a result"))
-            continue
-        kept["run_id"] = run.name
-        frames.append(kept)
-        files += [checkpoints[epoch] for epoch in kept["epoch"]]
-    if not frames:
-        raise ZoobenchError(f"no run in {folder} has a checkpoint with a line in its result.json")
-    labels = pd.concat(frames, ignore_index=True)
+def _part(path: Path, item: Mapping[str, Any], zoo: Zoo, layout: Layout) -> _Part:
+    metrics, properties = (pickles.plain(item.get(name)) for name in ("metrics", "properties"))
+    tensorflow = isinstance(metrics, dict) and "modeldir" in metrics
+    if not isinstance(properties, Mapping) and not tensorflow:
+        raise ZoobenchError(
+            f"{path}: a dataset without properties, so without accuracies; save it with the property_keys of its "
+            "class, or import the raw NN_* folders"
+        )
+    weights = _matrix(path, next(item[name] for name in _DATA if name in item), zoo, layout)
+    found = dict(metrics) if tensorflow else {}
+    found |= {str(name): values for name, values in (properties or {}).items()}
+    paths, epochs = _own(item, len(weights))
+    if paths is not None:
+        found["path"] = paths
+    if epochs is not None and "training_iteration" not in found:
+        found["training_iteration"] = epochs
+    if tensorflow:
+        _check_images(path, metrics, zoo)
+        weights = weights[:, _from_tensorflow(layout)]
+    labels = columns(path, found, len(weights))
+    if epochs is not None:
+        labels["epoch_of_results"], labels["epoch"] = labels["epoch"], epochs
+    labels.attrs["paths"] = any(name in found for name in ("path", "paths", "modeldir"))
+    return _Part(weights, labels, tensorflow)
 
-    def fetch(rows: np.ndarray) -> np.ndarray:
-        return np.stack([_vector(files[row], layout, zoo) for row in rows])
 
-    notes = [
-        "`run_id` is the run's folder. A checkpoint that cannot be read counts as weights that are not finite.",
-        *_shared_notes(zoo, labels),
+def _own(item: Mapping[str, Any], rows: int) -> tuple[list[str] | None, list[int] | None]:
+    """Run and epoch of each row, where an object has them beside its properties or in its texts."""
+    paths, epochs, texts = (pickles.plain(item.get(name)) for name in ("paths", "epochs", "labels_in"))
+    paths = [str(pickles.plain(path)) for path in paths] if _per_row(paths, rows) else None
+    epochs = [pickles.plain(epoch) for epoch in epochs] if _per_row(epochs, rows) else None
+    if paths is None and _per_row(texts, rows):
+        parsed = [_LABEL.fullmatch(text) if isinstance(text, str) else None for text in texts]
+        if all(parsed):
+            paths = [found[1] for found in parsed if found]
+            epochs = epochs or [int(found[2]) for found in parsed if found]
+    if epochs is not None and not all(isinstance(epoch, int) for epoch in epochs):
+        epochs = None
+    return paths, epochs
+
+
+def _per_row(values: Any, rows: int) -> bool:
+    return isinstance(values, list | tuple | np.ndarray) and len(values) == rows
+
+
+def _of_other_epochs(labels: pd.DataFrame) -> list[DroppedRun]:
+    """Runs whose results are not those of their checkpoints: a line of result.json was missing when they were read."""
+    if "epoch_of_results" not in labels:
+        return []
+    results = pd.to_numeric(labels["epoch_of_results"], errors="coerce")
+    wrong = labels[results.notna() & (results != labels["epoch"])].drop_duplicates("run_id")
+    return [
+        DroppedRun(run_id=run, epoch=int(epoch), reason=f"its results are of epoch {other}")
+        for run, epoch, other in wrong[["run_id", "epoch", "epoch_of_results"]].itertuples(index=False)
     ]
-    if left_out:
-        notes.append(f"{left_out} checkpoints without a line in result.json are left out.")
-    described = [run / name for run in runs for name in ("params.json", "result.json")]
-    origin = folder_entry(folder, [path for path in (*described, *files) if path.is_file()])
-    entry = ReleaseEntry(format="schurholt", files=[origin], rows=len(labels), notes=notes)
-    return Release(zoo, entry, _known(zoo, labels), fetch, dropped)
 
 
-def _results(run: Path) -> pd.DataFrame:
-    """One row per line of ``result.json``, with the run's parameters beside it."""
-    parameters = json.loads((run / "params.json").read_text())
-    lines = [json.loads(line) for line in (run / "result.json").read_text().splitlines() if line.strip()]
-    if not lines:
-        raise ValueError("result.json is empty")
-    merged = {name: [value] * len(lines) for name, value in parameters.items()}
-    merged |= {name: [line.get(name) for line in lines] for name in lines[0] if name != "config"}
-    merged.pop("experiment_id", None)
-    merged.pop("trial_id", None)
-    return _columns(run / "result.json", merged, None)
+def _matrix(path: Path, data: Any, zoo: Zoo, layout: Layout) -> np.ndarray:
+    """Weights (rows, N) from a matrix, a list of vectors, or a list of state dicts."""
+    found = pickles.plain(data)
+    if isinstance(found, list | tuple):
+        rows = [_row(path, number, row, zoo, layout) for number, row in enumerate(found)]
+        if any(len(row) != layout.size for row in rows):
+            width = next(len(row) for row in rows if len(row) != layout.size)
+            raise ZoobenchError(f"{path}: a row of {width:,} weights; a network of {zoo.id} has {layout.size:,}")
+        return np.stack(rows) if rows else np.empty((0, layout.size), np.float32)
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] != layout.size:
+        shape = found.shape if isinstance(found, np.ndarray) else type(found).__name__
+        raise ZoobenchError(f"{path}: data of shape {shape}; a network of {zoo.id} has {layout.size:,} weights")
+    return found.astype(np.float32, copy=False)
 
 
-def _vector(path: Path, layout: Layout, zoo: Zoo) -> np.ndarray:
-    """One checkpoint as a flat vector; NaN where the file is broken, so that its run is dropped."""
-    try:
-        state = pickles.load(path)
-    except ZoobenchError:
-        return np.full(layout.size, np.nan, np.float32)
-    tensors = {name: np.asarray(value) for name, value in state.items()} if isinstance(state, Mapping) else {}
-    shapes = [value.shape for value in tensors.values()]
-    wanted = [tensor.shape for tensor in layout.tensors]
-    if shapes != wanted:
-        raise ZoobenchError(f"{path} has tensors of shapes {shapes}; the network of {zoo.id} has {wanted}")
-    return np.concatenate([value.astype(np.float32).ravel() for value in tensors.values()])
+def _row(path: Path, number: int, row: Any, zoo: Zoo, layout: Layout) -> np.ndarray:
+    if isinstance(row, Mapping):
+        try:
+            return flat(row, layout)
+        except ShapeError as error:
+            wanted = [tensor.shape for tensor in layout.tensors]
+            raise ZoobenchError(f"{path}: row {number:,} has {error}; the network of {zoo.id} has {wanted}") from None
+    return np.asarray(pickles.plain(row), dtype=np.float32).ravel()
+
+
+def _check_images(path: Path, metrics: Mapping[str, Any], zoo: Zoo) -> None:
+    for name in set(np.asarray(metrics.get("config.dataset", [])).tolist()):
+        if zoo_of(str(name)) != zoo.spec.id:
+            raise ZoobenchError(f"{path} is of the data set {name!r}, not of {zoo.id}; say with --zoo which zoo it is")
+
+
+def _from_tensorflow(layout: Layout) -> np.ndarray:
+    """int64 (N,): where each weight stands in a row that keeps TensorFlow's kernels, each before its bias."""
+    index = np.arange(layout.size)
+    for layer in layout.layers:
+        out, inputs, *side = layer.weight.shape
+        kernel = index[layer.weight.slice].reshape(*side, inputs, out)
+        index[layer.weight.slice] = to_pytorch(kernel).ravel()
+    return index

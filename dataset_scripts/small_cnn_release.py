@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import io
 import lzma
 import math
 import random
@@ -64,10 +65,13 @@ _NOTES = (
 )
 _NFN_STEP = 86
 _BROKEN = (EOFError, lzma.LZMAError, tarfile.TarError, zlib.error, gzip.BadGzipFile)
+# A line of metrics.csv has some 400 bytes, one of a permutation at most 20: what is longer is no file of a release.
+_METRICS_LINE, _INDEX_LINE = 4096, 32
+_LAYOUT_BYTES = 1 << 20
 
 
 def import_small_cnn_zoo(
-    source: Path, out: Path, nfn_split: Path | None = None, on_rows: OnRows | None = None
+    source: Path, out: Path, nfn_split: Path | None = None, on_rows: OnRows | None = None, *, replace: bool = False
 ) -> tuple[Path, ConfigManifest]:
     """Import one archive of the release as ``out/small-cnn-zoo``, config by the data set that it names.
 
@@ -76,6 +80,7 @@ def import_small_cnn_zoo(
         out: parent of the dataset folder.
         nfn_split: the permutation of later papers, one row index per line; adds the protocol ``nfn``.
         on_rows: told (checkpoints written, checkpoints in all).
+        replace: take the place of what was imported from other files before.
 
     Raises:
         ZoobenchError: a missing or broken file, a missing column, a layout that is not that of the network, a row
@@ -88,7 +93,7 @@ def import_small_cnn_zoo(
             files = _found(source)
             origin = [file_entry(path.parent, path) for path in files.values()]
         release = read_small_cnn_zoo(files, origin, nfn_split)
-        return write_release(release, out, work, on_rows)
+        return write_release(release, out, work, on_rows, replace=replace)
 
 
 def _found(folder: Path) -> dict[str, Path]:
@@ -112,6 +117,9 @@ def _extract(archive: Path, work: Path) -> dict[str, Path]:
                     continue
                 if name in files:
                     raise ZoobenchError(f"{archive} has {name} twice; extract one data set and give its folder")
+                free = shutil.disk_usage(work).free
+                if member.issparse() or member.size > free:
+                    raise ZoobenchError(f"{name} of {archive} takes {member.size:,} bytes; {free:,} are free in {work}")
                 files[name] = work / name
                 with files[name].open("wb") as target:
                     shutil.copyfileobj(content, target, 1 << 20)
@@ -125,29 +133,35 @@ def _extract(archive: Path, work: Path) -> dict[str, Path]:
 
 def read_small_cnn_zoo(files: dict[str, Path], origin: Sequence[FileEntry], nfn_split: Path | None) -> Release:
     """Read labels and layout; the weights stay on disk until their rows are asked for."""
-    metrics = _metrics(files["metrics.csv.gz"])
-    zoo = zoos.resolve(_zoo_name(files["metrics.csv.gz"], metrics))
     rows, width = _open(files["weights.npy"]).shape
+    metrics = _metrics(files["metrics.csv.gz"], rows)
+    zoo = zoos.resolve(_zoo_name(files["metrics.csv.gz"], metrics))
     if rows != len(metrics):
         raise ZoobenchError(f"weights.npy has {rows:,} rows, metrics.csv.gz {len(metrics):,}; they are not one archive")
     index = _layout_index(files["layout.csv"], layout_of(zoo.spec.network).layers, width)
     labels = metrics[list(_COLUMNS)].rename(columns=_COLUMNS)
     labels["run_id"] = labels["run_id"].astype("string").str.rstrip("/")
-    labels["init"] = labels["init"].map(names.init, na_action="ignore")
+    labels["init"] = [names.init(name) if isinstance(name, str) else name for name in labels["init"]]
     labels["batch_size"] = _BATCH_SIZE
     protocols = {} if nfn_split is None else {"nfn": _nfn(nfn_split, labels["epoch"].to_numpy())}
     entry = ReleaseEntry(format="small-cnn-zoo", files=list(origin), rows=rows, notes=list(_NOTES))
     return Release(zoo, entry, labels, _fetch(files["weights.npy"], index), protocols=protocols)
 
 
-def _metrics(path: Path) -> pd.DataFrame:
+def _metrics(path: Path, rows: int) -> pd.DataFrame:
+    """The table; no more of it is unpacked than ``rows`` lines can take."""
+    limit = (rows + 1) * _METRICS_LINE
     try:
-        columns = pd.read_csv(path, nrows=0).columns
+        with gzip.open(path) as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise ZoobenchError(f"{path.name} unpacks to more than {limit:,} bytes, too many for {rows:,} rows")
+        columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
         missing = [name for name in ("config.dataset", *_COLUMNS) if name not in columns]
         if missing:
             raise ZoobenchError(f"{path.name} has no column {', '.join(missing)}; it has: {', '.join(columns)}")
-        return pd.read_csv(path, usecols=["config.dataset", *_COLUMNS])
-    except (*_BROKEN, ValueError) as error:
+        return pd.read_csv(io.BytesIO(content), usecols=["config.dataset", *_COLUMNS])
+    except (*_BROKEN, ValueError, OverflowError, MemoryError) as error:
         raise ZoobenchError(f"{path} cannot be read ({str(error).splitlines()[0]}); download it again") from error
 
 
@@ -156,15 +170,21 @@ def _zoo_name(path: Path, metrics: pd.DataFrame) -> str:
     if len(found) != 1:
         raise ZoobenchError(f"{path.name} names {len(found)} data sets {found[:4]}; an archive of the release has one")
     name = str(found[0])
-    if name not in _ZOO_OF:
+    zoo = zoo_of(name)
+    if zoo is None:
         raise ZoobenchError(f"{path.name} names the data set {name!r}{did_you_mean(name, _ZOO_OF)}")
-    return _ZOO_OF[name]
+    return zoo
+
+
+def zoo_of(dataset: str) -> str | None:
+    """The zoo of networks for an image data set, by its name in TensorFlow Datasets."""
+    return _ZOO_OF.get(dataset)
 
 
 def _open(path: Path) -> np.memmap:
     try:
         weights: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as error:
         raise ZoobenchError(f"{path} is truncated or no .npy file ({error}); download it again") from error
     if weights.ndim != 2 or weights.dtype.kind != "f":
         raise ZoobenchError(f"{path} holds {weights.dtype} of shape {weights.shape}, not rows of float weights")
@@ -205,7 +225,7 @@ def _layout_index(path: Path, layers: Sequence[Layer], width: int) -> np.ndarray
         raise ZoobenchError(f"{path.name} has {len(found)} layers ({', '.join(found)}), the network {len(layers)}")
     index = np.empty(width, np.int64)
     for (name, parts), layer in zip(found.items(), layers, strict=True):
-        turned = {part: _to_pytorch(columns) for part, columns in parts.items()}
+        turned = {part: to_pytorch(columns) for part, columns in parts.items()}
         wanted = {"kernel": layer.weight, "bias": layer.bias}
         for part, tensor in wanted.items():
             if tensor is None or part not in turned or turned[part].shape != tensor.shape:
@@ -221,30 +241,33 @@ def _layout_index(path: Path, layers: Sequence[Layer], width: int) -> np.ndarray
 def _released_layers(path: Path, width: int) -> dict[str, dict[str, np.ndarray]]:
     """Column numbers of every variable, in its shape: layer -> {"kernel", "bias"}, layers in column order."""
     try:
+        if path.stat().st_size > _LAYOUT_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes")
         frame = pd.read_csv(path)
         columns = zip(*(frame[name] for name in ("start_idx", "end_idx", "varname", "shape")), strict=True)
         variables = sorted((int(start), int(stop), str(name), _shape(str(text))) for start, stop, name, text in columns)
-    except (ValueError, SyntaxError, KeyError) as error:
+    except (ValueError, TypeError, SyntaxError, KeyError, OverflowError, MemoryError, RecursionError) as error:
         raise ZoobenchError(
             f"{path.name} cannot be read ({error}); it should have varname, start_idx, end_idx, shape"
         ) from error
     end = 0
-    layers: dict[str, dict[str, np.ndarray]] = {}
     for start, stop, name, shape in variables:
-        if start != end or stop - start != math.prod(shape):
+        if start != end or stop - start != math.prod(shape) or min(shape, default=1) < 0:
             raise ZoobenchError(
                 f"{path.name}: {name} of shape {shape} takes columns {start:,} to {stop:,}, after one that ends at "
                 f"{end:,}; the layout has a gap, an overlap or a wrong size"
             )
         end = stop
-        layer, _, part = name.removesuffix(":0").rpartition("/")
-        layers.setdefault(layer, {})[part] = np.arange(start, stop).reshape(shape)
     if end != width:
         raise ZoobenchError(f"{path.name} sums to {end:,} weights, a row of weights.npy has {width:,}")
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for start, stop, name, shape in variables:
+        layer, _, part = name.removesuffix(":0").rpartition("/")
+        layers.setdefault(layer, {})[part] = np.arange(start, stop).reshape(shape)
     return layers
 
 
-def _to_pytorch(kernel: np.ndarray) -> np.ndarray:
+def to_pytorch(kernel: np.ndarray) -> np.ndarray:
     """(height, width, in, out) -> (out, in, height, width); (in, out) -> (out, in); a bias stays."""
     if kernel.ndim < 2:
         return kernel
@@ -266,13 +289,19 @@ def _nfn(path: Path, epochs: np.ndarray) -> pd.DataFrame:
     Raises:
         ZoobenchError: not one index per line, or a permutation of another archive.
     """
+    rows = len(epochs)
     try:
-        order = np.array([int(float(line)) for line in path.read_text().split()], dtype=np.int64)
+        if path.stat().st_size > (rows + 2) * _INDEX_LINE:
+            raise ValueError(f"{path.stat().st_size:,} bytes, too many for {rows:,} rows")
+        lines = [int(float(line)) for line in path.read_text(encoding="utf-8").split()]
     except (OSError, ValueError, OverflowError) as error:
         raise ZoobenchError(f"cannot read the permutation {path} ({error}); it has one row index per line") from error
-    counts = np.bincount(order[order >= 0], minlength=len(epochs))
-    if len(counts) > len(epochs) or (order < 0).any() or (counts[1:] != 1).any() or counts[0] not in (1, 2):
-        raise ZoobenchError(f"{path} is no permutation of the {len(epochs):,} rows of this archive")
+    wrong = next((row for row in lines if not 0 <= row < rows), None)
+    counts = np.bincount(lines if wrong is None else [], minlength=rows)
+    if wrong is not None or (counts[1:] != 1).any() or counts[0] not in (1, 2):
+        found = f" (it has row {wrong})" if wrong is not None else ""
+        raise ZoobenchError(f"{path} is no permutation of the {rows:,} rows of this archive{found}")
+    order = np.array(lines, dtype=np.int64)
     final = order[epochs[order] == _NFN_STEP]
     half = int(0.5 * len(final))
     first = list(range(half))

@@ -11,10 +11,12 @@ from zoobench.zoos import resolve
 
 from . import keras_like
 
+RUNS = 12
+
 
 @dataclass(frozen=True)
 class Archive:
-    """A release of six runs of four checkpoints, measured on all test images, rows in no order."""
+    """A release of twelve runs of four checkpoints, measured on all test images, rows in no order."""
 
     folder: Path
     weights: np.ndarray
@@ -39,12 +41,12 @@ def archive(tmp_path_factory, all_images):
     images = torch.from_numpy(loaded.test_images).permute(0, 2, 3, 1)
     labels = torch.from_numpy(loaded.test_labels)
     blocks, frames = [], []
-    for seed in range(6):
+    for seed in range(RUNS):
         activation = ("relu", "tanh")[seed % 2]
         rows, accuracies = keras_like.train(seed, images, labels, activation)
         blocks.append(rows)
         frames.append(keras_like.metrics(f"/zoo/models/{seed:03d}/", seed, activation, accuracies))
-    order = np.random.RandomState(0).permutation(24)
+    order = np.random.RandomState(0).permutation(4 * RUNS)
     weights = np.concatenate(blocks)[order]
     metrics = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
     folder = keras_like.write(tmp_path_factory.mktemp("release") / "mnist", weights, metrics)

@@ -65,7 +65,7 @@ def metrics(run, seed, activation, accuracies, steps=STEPS):
             "config.b_init": "zeros",
             "config.dataset": "mnist",
             "config.dnn_architecture": "cnn",
-            "config.dropout": 0.1 * seed,
+            "config.dropout": 0.05 * seed,
             "config.epochs": 86,
             "config.epochs_between_checkpoints": 20,
             "config.init_std": 0.2,

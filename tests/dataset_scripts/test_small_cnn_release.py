@@ -19,8 +19,10 @@ from zoobench.zoos.layout import layout_of
 from zoobench.zoos.splits import SPLITS, fold_of, split_of
 
 from . import keras_like
+from .conftest import RUNS
 
 ZOO = resolve("small-cnn-zoo/mnist")
+ROWS = 4 * RUNS
 
 
 def rows_of(folder, config="mnist"):
@@ -36,8 +38,8 @@ def imported(archive, tmp_path_factory):
     out = tmp_path_factory.mktemp("imported")
     seen = []
     folder, config = import_small_cnn_zoo(archive.folder, out, on_rows=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (24, 24)
-    assert (config.rows, config.runs, config.dropped) == (24, 6, [])
+    assert seen[-1] == (ROWS, ROWS)
+    assert (config.rows, config.runs, config.dropped) == (ROWS, RUNS, [])
     return folder
 
 
@@ -92,7 +94,7 @@ def test_rows_carry_the_released_labels(archive, imported):
     by_config = {}
     for row in rows.values():
         by_config.setdefault(row["config_id"], set()).add(row["run_id"])
-    assert sorted(map(len, by_config.values())) == [1] * 6
+    assert sorted(map(len, by_config.values())) == [1] * RUNS
 
 
 def test_splits_are_by_run_and_the_folder_is_sound(imported, zoobench, all_images):
@@ -125,7 +127,7 @@ def test_the_archive_gives_the_same_rows_as_the_folder(archive, imported, tmp_pa
     release = read_manifest(tmp_path / "out" / "small-cnn-zoo").configs["mnist"].release
     assert (release.format, release.rows, [file.path for file in release.files]) == (
         "small-cnn-zoo",
-        24,
+        ROWS,
         ["mnist.tar.xz"],
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["small-cnn-zoo"]
@@ -134,7 +136,7 @@ def test_the_archive_gives_the_same_rows_as_the_folder(archive, imported, tmp_pa
 def test_row_order_does_not_matter(archive, imported, tmp_path):
     from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
 
-    other = np.arange(24)[::-1]
+    other = np.arange(ROWS)[::-1]
     folder = keras_like.write(tmp_path / "a", archive.weights[other], archive.metrics.iloc[other])
     again, _ = import_small_cnn_zoo(folder, tmp_path / "out")
     for path in sorted((imported / "mnist").glob("*.parquet")):
@@ -164,7 +166,7 @@ def test_runs_that_cannot_be_used_are_dropped_and_listed(archive, tmp_path, zoob
     folder = keras_like.write(tmp_path / "a", weights, metrics)
     outcome = zoobench("import", "small-cnn-zoo", folder, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
-    assert "12 of 24 checkpoints, 3 runs, 3 dropped" in outcome.out
+    assert f"{ROWS - 12} of {ROWS} checkpoints, {RUNS - 3} runs, 3 dropped" in outcome.out
     config = read_manifest(tmp_path / "out" / "small-cnn-zoo").configs["mnist"]
     assert [(run.run_id[-3:], run.reason) for run in config.dropped] == [
         ("000", "weights not finite"),
@@ -205,16 +207,35 @@ def _pickled(folder):
     np.save(folder / "weights.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
 
 
+def _bomb(folder):
+    """Half a gigabyte of zeros in half a megabyte."""
+    with gzip.open(folder / "metrics.csv.gz", "wb", compresslevel=9) as file:
+        for _ in range(512):
+            file.write(bytes(1 << 20))
+
+
+def _repeated(how):
+    """Every row once more, of the same run or of one with another name."""
+
+    def damage(folder):
+        weights = np.load(folder / "weights.npy")
+        metrics = pd.read_csv(folder / "metrics.csv.gz")
+        again = metrics.assign(modeldir=metrics["modeldir"] + ("" if how == "the same run" else "again"))
+        keras_like.write(folder, np.concatenate([weights, weights]), pd.concat([metrics, again]))
+
+    return damage
+
+
 BROKEN = {
     "weights truncated": (_truncated("weights.npy"), "weights.npy is truncated or no .npy file"),
     "weights pickled": (_pickled, "weights.npy is truncated or no .npy file"),
     "metrics truncated": (_truncated("metrics.csv.gz"), "metrics.csv.gz cannot be read"),
     "a file missing": (lambda folder: (folder / "layout.csv").unlink(), "no layout.csv in"),
     "a column missing": (_metrics(lambda f: f.drop(columns="config.l2reg")), "no column config.l2reg"),
-    "a row missing": (_metrics(lambda f: f.iloc[1:]), "weights.npy has 24 rows, metrics.csv.gz 23"),
+    "a row missing": (_metrics(lambda f: f.iloc[1:]), f"weights.npy has {ROWS} rows, metrics.csv.gz {ROWS - 1}"),
     "another data set": (_metrics(lambda f: f.assign(**{"config.dataset": "mnst"})), "'mnst'; did you mean 'mnist'?"),
     "two data sets": (
-        _metrics(lambda f: f.assign(**{"config.dataset": ["mnist", "cifar10"] * 12})),
+        _metrics(lambda f: f.assign(**{"config.dataset": ["mnist", "cifar10"] * (ROWS // 2)})),
         "names 2 data sets",
     ),
     "accuracies in percent": (
@@ -222,11 +243,52 @@ BROKEN = {
         "test_accuracy of checkpoint 0",
     ),
     "an accuracy that is text": (
-        _metrics(lambda f: f.assign(test_accuracy=["0.5"] * 20 + ["n/a?"] * 4)),
+        _metrics(lambda f: f.assign(test_accuracy=["0.5"] * 20 + ["n/a?"] * (ROWS - 20))),
         "test_accuracy of checkpoint 20 is 'n/a?', which is no number",
     ),
     "half an epoch": (_metrics(lambda f: f.assign(step=f["step"] + 0.5)), "the epoch of checkpoint 0 (run "),
     "no epoch": (_metrics(lambda f: f.assign(step=np.nan)), "the epoch of checkpoint 0 (run "),
+    "a step that no column holds": (_metrics(lambda f: f.assign(step=2**40)), "epoch of checkpoint 0 (run "),
+    "a seed that no column holds": (
+        _metrics(lambda f: f.assign(**{"config.random_seed": 1e30})),
+        "seed of checkpoint 0 (run /zoo/models/",
+    ),
+    "a seed that is text": (
+        _metrics(lambda f: f.assign(**{"config.random_seed": "abc"})),
+        "seed of checkpoint 0 is 'abc', which is no number",
+    ),
+    "half a seed": (_metrics(lambda f: f.assign(**{"config.random_seed": 0.5})), "the seed of checkpoint 0 (run "),
+    "activations that are numbers": (
+        _metrics(lambda f: f.assign(**{"config.activation": 1.5})),
+        "activation of checkpoint 0 is 1.5, which is no text",
+    ),
+    "initialisers that are numbers": (
+        _metrics(lambda f: f.assign(**{"config.w_init": 3})),
+        "init of checkpoint 0 is 3, which is no text",
+    ),
+    "an activation without networks": (
+        _metrics(lambda f: f.assign(**{"config.activation": "selu"})),
+        "activation 'selu' of 48 checkpoints is none that zoobench has networks for",
+    ),
+    "a run that cannot be printed": (
+        _metrics(lambda f: f.assign(modeldir="\x1b[2J")),
+        "run_id of checkpoint 0 is '\\x1b[2J', which cannot be printed",
+    ),
+    "metrics that unpack to gigabytes": (_bomb, "metrics.csv.gz unpacks to more than"),
+    "a layout of 10^14 weights": (
+        _layout(
+            'sequential/dense/kernel:0,4810,4970,"(16, 10)"', 'x/kernel:0,4810,100000000004810,"(100000000000000,)"'
+        ),
+        "layout.csv sums to 100,000,000,004,810 weights",
+    ),
+    "a layout of negative sides": (_layout('"(16, 10)"', '"(-16, -10)"'), "a gap, an overlap or a wrong size"),
+    "a layout that is nested deeply": (_layout('"(16, 10)"', '"' + "(" * 900 + '"'), "layout.csv cannot be read"),
+    "rows that repeat": (_repeated("the same run"), "come twice: remove them, and give each file once"),
+    "runs that repeat": (_repeated("another run"), "are the same network at epoch"),
+    "one run": (
+        _metrics(lambda f: f.assign(modeldir="a", step=range(ROWS), **{c: f[c][0] for c in f if "config" in c})),
+        "of 1 runs none falls into",
+    ),
     "no run": (_metrics(lambda f: f.assign(modeldir=None)), "checkpoint 0 has no run"),
     "no initialiser, no learning rate": (
         _metrics(lambda f: f.assign(**{"config.w_init": None, "config.learning_rate": "fast"})),
@@ -300,11 +362,11 @@ def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_pa
     """Row 0 stands in the header and among the indices: it comes twice if it is of epoch 86."""
     final = (archive.metrics["step"] == 86).to_numpy()
     swap = int(np.flatnonzero(final == (first == "of epoch 86"))[0])
-    order = np.arange(24)
+    order = np.arange(ROWS)
     order[[0, swap]] = order[[swap, 0]]
     metrics = archive.metrics.iloc[order].reset_index(drop=True)
     folder = keras_like.write(tmp_path / "a", archive.weights[order], metrics)
-    lines = ["0", *map(str, np.random.RandomState(1).permutation(24))]
+    lines = ["0", *map(str, np.random.RandomState(1).permutation(ROWS))]
     (tmp_path / "split.csv").write_text("\n".join(lines) + "\n")
     outcome = zoobench(
         "import", "small-cnn-zoo", folder, "--out", tmp_path / "out", "--nfn-split", tmp_path / "split.csv"
@@ -316,7 +378,7 @@ def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_pa
         split: sorted(stored.loc[stored["split"] == split, "example_id"].str.removesuffix("/086")) for split in SPLITS
     }
     assert found == nfn_reference(metrics, lines)
-    assert len(stored) == (7 if first == "of epoch 86" else 6)
+    assert len(stored) == (RUNS + 1 if first == "of epoch 86" else RUNS)
     assert read_manifest(dataset).configs["mnist"].has_file("protocols/mnist/nfn.parquet")
     assert zoobench("verify", dataset, "--sample", "0").code == 0
     assert "Protocol `nfn`" in (dataset / "README.md").read_text()
@@ -332,7 +394,10 @@ def test_the_split_of_later_papers_with_its_header_read_as_a_row(archive, tmp_pa
     assert result.tasks["accuracy"].scores["kendall_tau"].value == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["0\n1\n2\n", "0\n" + "\n".join(map(str, range(30))), "a\nb\n"])
+@pytest.mark.parametrize(
+    "text",
+    [f"0\n{10**14}\n", "0\n-1\n", "1e400\n", "0\n1\n2\n", "0\n" + "\n".join(map(str, range(ROWS + 6))), "a\nb\n"],
+)
 def test_a_permutation_of_another_archive_is_refused(archive, tmp_path, zoobench, text):
     (tmp_path / "split.csv").write_text(text)
     outcome = zoobench(
@@ -350,7 +415,7 @@ def test_the_card_of_an_import_is_what_the_hub_reads(imported):
     assert [config["config_name"] for config in card.data.configs] == ["mnist"]
     for part in (
         'load_dataset("zoobench/small-cnn-zoo", "mnist")',
-        "24 checkpoints, imported from `weights.npy`",
+        f"{ROWS} checkpoints, imported from `weights.npy`",
         "Known deviations from the release",
         "The batch size is not in the files; 512 is the paper's.",
         "The networks are those of:",
@@ -361,7 +426,7 @@ def test_the_card_of_an_import_is_what_the_hub_reads(imported):
 
 def test_an_import_over_a_built_config_takes_its_place_whole(archive, tmp_path, zoobench):
     """The pictures and protocols of the old config do not stay behind."""
-    (tmp_path / "split.csv").write_text("0\n" + "\n".join(map(str, range(24))))
+    (tmp_path / "split.csv").write_text("0\n" + "\n".join(map(str, range(ROWS))))
     arguments = ("import", "small-cnn-zoo", archive.folder, "--out", tmp_path / "out")
     assert zoobench(*arguments, "--nfn-split", tmp_path / "split.csv").code == 0
     assert zoobench(*arguments).code == 0

@@ -85,7 +85,8 @@ def _command(config: ConfigManifest, zoo: zoos.Zoo) -> str:
     """The command that made a config."""
     if config.release:
         named = "" if config.release.format == "small-cnn-zoo" else f" --zoo {zoo.id}"
-        return f"zoobench import {config.release.format} {config.release.files[0].path}{named}"
+        files = " ".join(file.path for file in config.release.files[: 1 if not named else None])
+        return f"zoobench import {config.release.format} {files}{named}"
     seed = f" --seed {config.seed}" if config.seed else ""
     return f"zoobench build {zoo.spec.id}{'' if zoo.scale == 'full' else f' --scale {zoo.scale}'}{seed}"
 

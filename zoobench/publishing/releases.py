@@ -10,7 +10,6 @@ written.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,26 +27,18 @@ from ..zoos.layout import layout_of
 from ..zoos.runs import config_id
 from ..zoos.spec import Hyperparameters
 from ..zoos.splits import fold_of
+from .release_checks import (
+    HYPERPARAMETERS,
+    check_no_copies,
+    check_not_twice,
+    check_splits,
+    check_zoo,
+    fingerprint,
+    in_range,
+)
 from .writing import write_config
 
 _PART_BYTES = 64_000_000
-_HYPERPARAMETERS = tuple(entry.name for entry in dataclasses.fields(Hyperparameters))
-# Accuracies that were computed in float32 may lie this far outside.
-_ROUNDING = 1e-6
-_RANGES = {
-    "train_accuracy": (0.0, 1.0),
-    "test_accuracy": (0.0, 1.0),
-    "epoch": (0, np.inf),
-    "learning_rate": (0.0, np.inf),
-    "weight_decay": (0.0, np.inf),
-    "dropout": (0.0, 1.0),
-    "train_fraction": (0.0, 1.0),
-    "init_std": (0.0, np.inf),
-    "batch_size": (1, np.inf),
-    **{f"f1_class_{k}": (0.0, 1.0) for k in range(4)},
-}
-
-_LOSSES = {"train_loss", "test_loss"}
 
 Weights = Callable[[np.ndarray], np.ndarray]
 OnRows = Callable[[int, int], None]
@@ -98,7 +89,7 @@ def work_folder(out: Path, name: str) -> Iterator[Path]:
 
 
 def write_release(
-    release: Release, out: Path, work: Path, on_rows: OnRows | None = None
+    release: Release, out: Path, work: Path, on_rows: OnRows | None = None, *, replace: bool = False
 ) -> tuple[Path, manifest.ConfigManifest]:
     """Write a release as a config of the dataset folder ``out/<repo>``; other configs there stay.
 
@@ -107,25 +98,33 @@ def write_release(
         out: parent of the dataset folder.
         work: from ``work_folder``.
         on_rows: told (checkpoints written, checkpoints in all).
+        replace: take the place of what was imported from other files before.
 
     Returns:
         the dataset folder and the config's entry in its manifest.
 
     Raises:
-        ZoobenchError: labels out of their range, or no run is left.
+        ZoobenchError: labels out of their range or not those of the zoo, checkpoints that come twice, a split without
+            runs, or an import of other files that is there already.
     """
-    labels = _in_range(release.labels)
+    if not replace:
+        _check_not_another(release, out)
+    labels = in_range(release.labels)
+    check_not_twice(labels)
     dropped = {run.run_id: run for run in release.dropped}
     for run in _unusable(labels):
         dropped.setdefault(run.run_id, run)
     labels = _complete(release.zoo, labels[~labels["run_id"].isin(list(dropped))])
+    check_zoo(release.zoo, labels)
     labels = labels.sort_values(["run_id", "epoch"], kind="stable")
     parts: list[Path] = []
     written = 0
+    seen: list[bytes | None] = []
     for start, stop in _parts(labels["run_id"].to_numpy(), layout_of(release.zoo.spec.network).size):
         part = labels.iloc[start:stop]
         weights = release.weights(part.index.to_numpy())
         finite = np.isfinite(weights).all(axis=1)
+        seen += [fingerprint(row) for row in weights]
         for run_id, epoch in part[["run_id", "epoch"]][~finite].itertuples(index=False):
             reason = "weights not finite"
             dropped.setdefault(run_id, manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason))
@@ -139,6 +138,8 @@ def write_release(
     if not parts:
         reasons = ", ".join(sorted({run.reason for run in dropped.values()}))
         raise ZoobenchError(f"no run of this release of {release.zoo.id} can be used ({reasons}); nothing was written")
+    check_no_copies(labels, seen)
+    check_splits(release.zoo, labels.loc[~labels["run_id"].isin(list(dropped)), "run_id"].unique().tolist())
     config, runs_dropped = release.zoo.spec.config, sorted(dropped.values(), key=lambda run: run.run_id)
 
     def add_protocols(fresh: DatasetFolder) -> None:
@@ -151,51 +152,26 @@ def write_release(
     return folder.path, folder.config(config)
 
 
-def _in_range(labels: pd.DataFrame) -> pd.DataFrame:
-    """The labels with accuracies clipped by no more than rounding and losses that are not finite left out.
-
-    Raises:
-        ZoobenchError: a value outside its range.
-    """
-    labels = labels.reset_index(drop=True)
-    if labels["run_id"].isna().any():
-        raise ZoobenchError(f"checkpoint {int(labels['run_id'].isna().argmax()):,} has no run")
-    for name in {*_RANGES, *_LOSSES} & set(labels):
-        labels[name] = _numbers(name, labels[name])
-    epochs = labels["epoch"].to_numpy()
-    if not (epochs == np.round(epochs)).all():
-        first = int(np.argmin(epochs == np.round(epochs)))
-        raise ZoobenchError(f"the epoch of checkpoint {first:,} (run {labels['run_id'][first]}) is {epochs[first]}")
-    labels["epoch"] = epochs.astype(np.int64)
-    for name, (low, high) in _RANGES.items():
-        if name not in labels:
-            continue
-        values = labels[name].to_numpy(dtype=np.float64)
-        wrong = np.flatnonzero((values < low - _ROUNDING) | (values > high + _ROUNDING))
-        if len(wrong):
-            raise ZoobenchError(
-                f"{name} of checkpoint {wrong[0]:,} (run {labels['run_id'][wrong[0]]}) is {values[wrong[0]]:g}, "
-                f"out of [{low:g}, {high:g}]; {len(wrong):,} of {len(labels):,} are"
-            )
-        if np.isfinite(high) and name != "epoch":
-            labels[name] = values.clip(low, high)
-    for name in _LOSSES & set(labels):
-        labels[name] = labels[name].where(np.isfinite(labels[name]))
-    return labels
-
-
-def _numbers(name: str, values: pd.Series) -> pd.Series:
-    try:
-        return pd.to_numeric(values).astype(np.float64)
-    except (ValueError, TypeError):
-        wrong = int(pd.to_numeric(values, errors="coerce").isna().argmax())
-        raise ZoobenchError(f"{name} of checkpoint {wrong:,} is {values[wrong]!r}, which is no number") from None
+def _check_not_another(release: Release, out: Path) -> None:
+    """What was imported from other files stays unless it is to be replaced."""
+    folder, config = out / release.zoo.repo, release.zoo.spec.config
+    if not (folder / manifest.FILE_NAME).exists():
+        return
+    there = manifest.read_manifest(folder).configs.get(config)
+    if there is None or there.release is None:
+        return
+    old, new = ({file.sha256: file.path for file in entry.files} for entry in (there.release, release.entry))
+    if old.keys() != new.keys():
+        raise ZoobenchError(
+            f"{folder} already holds {release.zoo.id}, imported from {', '.join(old.values())}; --replace puts "
+            f"{', '.join(new.values())} in its place, another --out keeps both, and files of one zoo are given at once"
+        )
 
 
 def _unusable(labels: pd.DataFrame) -> Iterator[manifest.DroppedRun]:
     """Runs that their labels rule out, each once per reason."""
     per_run = labels.groupby("run_id")
-    known = [name for name in (*_HYPERPARAMETERS, "seed") if name in labels]
+    known = [name for name in (*HYPERPARAMETERS, "seed") if name in labels]
     several = per_run[known].nunique(dropna=False).gt(1).any(axis=1) if known else pd.Series(False, per_run.groups)
     problems = {
         "the same epoch twice": labels.duplicated(["run_id", "epoch"]),
@@ -214,11 +190,11 @@ def _complete(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
         # Released accuracies carry float32 noise; rounding lets equal gaps tie in rank statistics, as they should.
         labels["generalization_gap"] = (labels["train_accuracy"] - labels["test_accuracy"]).round(6)
     runs = labels.drop_duplicates("run_id").set_index("run_id")
-    told = [name for name in _HYPERPARAMETERS if name in runs]
+    told = [name for name in HYPERPARAMETERS if name in runs]
     ids = {}
     for run_id, values in zip(runs.index, runs[told].to_dict("records"), strict=True):
         known = {name: None if pd.isna(value) else value for name, value in values.items()}
-        unknown = dict.fromkeys(set(_HYPERPARAMETERS) - set(known))
+        unknown = dict.fromkeys(set(HYPERPARAMETERS) - set(known))
         complete = known.get("learning_rate") is not None
         ids[run_id] = config_id(Hyperparameters(**unknown, **known)) if complete else f"config-of-{run_id}"  # type: ignore[arg-type]
     labels["config_id"] = labels["run_id"].map(ids)
