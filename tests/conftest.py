@@ -49,7 +49,8 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(autouse=True)
 def _no_ambient_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests see neither the user's zoos nor the network."""
+    """Tests see neither the user's zoos nor the network, nor a width of the terminal that runs them."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path_factory.getbasetemp() / "no-zoos"))
     monkeypatch.delenv("ZOOBENCH_IMAGES", raising=False)
 
