@@ -28,7 +28,7 @@ DEVICES = ("auto", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _EVALUATION_BATCH = 1024
 # Columns by name, numpy arrays or tensors, of as many rows each.
-Rows = Mapping[str, Any]
+Columns = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def identity(predictor: object, examples: Examples) -> str:
     return digest.hexdigest()[:16]
 
 
-def train(model: PreTrainedModel, rows: Rows, validation: Rows, plan: Plan) -> float:
+def train(model: PreTrainedModel, rows: Columns, validation: Columns, plan: Plan) -> float:
     """Train a model whose ``forward`` takes the columns of ``rows`` and gives a loss; it ends on the CPU.
 
     Returns:
@@ -132,7 +132,7 @@ def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
 class _Rows(Dataset[dict[str, torch.Tensor]]):
     """Rows by batch: one gather for all of them."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Columns) -> None:
         self.rows = rows
 
     def __len__(self) -> int:

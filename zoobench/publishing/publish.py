@@ -25,7 +25,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class Upload:
     """What publishing a folder would do: which files under which names, in which commit."""
 
     folder: DatasetFolder
@@ -36,7 +36,7 @@ class Plan:
     message: str
 
 
-def plan(folder: Path, repo_id: str) -> Plan:
+def plan(folder: Path, repo_id: str) -> Upload:
     """List what would be published.
 
     Raises:
@@ -58,7 +58,7 @@ def plan(folder: Path, repo_id: str) -> Plan:
     digest = sha256_of(dataset.locate(MANIFEST))
     message = f"{manifest.repo}: {', '.join(manifest.configs)}; manifest sha256 {digest}"
     size = sum(dataset.locate(path).stat().st_size for path in paths)
-    return Plan(dataset, repo_id, manifest, paths, size, message)
+    return Upload(dataset, repo_id, manifest, paths, size, message)
 
 
 def check(folder: Path, sample: int, images_folder: Path | None) -> None:
@@ -73,7 +73,7 @@ def check(folder: Path, sample: int, images_folder: Path | None) -> None:
         raise ZoobenchError(f"{folder} is not sound and was not published: {'; '.join(problems[:_SHOWN])}{more}")
 
 
-def publish(what: Plan, private: bool, on_step: Callable[[str], None] = lambda step: None) -> str:
+def publish(what: Upload, private: bool, on_step: Callable[[str], None] = lambda step: None) -> str:
     """Create the Hub dataset if there is none, upload what it lacks, commit once, and look at what is there.
 
     Args:
@@ -117,7 +117,7 @@ def publish(what: Plan, private: bool, on_step: Callable[[str], None] = lambda s
     return str(commit.commit_url)
 
 
-def _keep_configs(api: HfApi, what: Plan) -> None:
+def _keep_configs(api: HfApi, what: Upload) -> None:
     """A dataset may gain configs and have them replaced, but not lose any by being published over."""
     remote = DatasetFolder(Path(api.hf_hub_download(what.repo_id, MANIFEST, repo_type="dataset")).parent).manifest
     lost = sorted(set(remote.configs) - set(what.manifest.configs))
@@ -128,7 +128,7 @@ def _keep_configs(api: HfApi, what: Plan) -> None:
         )
 
 
-def _compare(api: HfApi, what: Plan, revision: str) -> None:
+def _compare(api: HfApi, what: Upload, revision: str) -> None:
     """Every listed file is on the Hub with its size, and large ones with the sha256 of the manifest."""
     entries = api.list_repo_tree(what.repo_id, recursive=True, repo_type="dataset", revision=revision)
     found = {entry.path: entry for entry in entries}
