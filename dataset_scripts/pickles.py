@@ -13,7 +13,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -133,7 +133,7 @@ class Reader(pickle._Unpickler):
         elif not isinstance(target, dict):  # an OrderedDict may carry attributes, such as a state dict's _metadata
             raise pickle.UnpicklingError("a state for something that has none")
 
-    dispatch = pickle._Unpickler.dispatch | {  # type: ignore[assignment]
+    dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {
         pickle.REDUCE[0]: load_reduce,
         pickle.NEWOBJ[0]: load_reduce,
         pickle.NEWOBJ_EX[0]: load_newobj_ex,

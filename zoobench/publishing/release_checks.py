@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,9 +85,9 @@ def _numbers(name: str, values: pd.Series) -> pd.Series:
     raise ZoobenchError(f"{name} of checkpoint {wrong:,} is {str(values[wrong])[:40]!r}, which is no number")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     try:
-        return value is None or isinstance(float(value), float)  # type: ignore[arg-type]
+        return value is None or isinstance(float(value), float)
     except (ValueError, TypeError, OverflowError):
         return False
 
