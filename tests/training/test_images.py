@@ -64,6 +64,11 @@ def test_the_order_of_the_source_does_not_matter(tmp_path):
     assert np.array_equal(one.train_images, other.train_images)
 
 
+def test_no_progress_bar_is_drawn_where_there_is_no_terminal(tmp_path, capfd):
+    load_images(TINY_MNIST.spec, TINY_MNIST.size, write_digits(tmp_path))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_images_are_decoded_once_and_again_when_the_files_change(tmp_path, monkeypatch):
     folder = write_digits(tmp_path)
     decoded = []

@@ -7,9 +7,11 @@ row order.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,21 @@ def draw_tetris(source: TetrisImages, part: str) -> tuple[np.ndarray, np.ndarray
 DRAWERS: Mapping[type, Callable[[Any, str], tuple[np.ndarray, np.ndarray]]] = {TetrisImages: draw_tetris}
 
 
+@contextlib.contextmanager
+def _bars_on_a_terminal_only() -> Iterator[None]:
+    """``datasets`` draws its progress bars into files, too."""
+    import datasets
+
+    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
+
+
 def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels (n, height, width) float32 in [0, 1] and labels of one part, in canonical order, memory-mapped.
 
@@ -72,13 +89,14 @@ def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[n
     """
     import datasets
 
-    if folder is not None:
-        files = sorted((folder / source.folder).glob(f"{part}-*.parquet"))
-        if not files:
-            raise ZoobenchError(f"no images in {folder / source.folder}: expected {part}-*.parquet there")
-        table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-    else:
-        table = datasets.load_dataset(source.hub_id, source.hub_config, split=part)
+    with _bars_on_a_terminal_only():
+        if folder is not None:
+            files = sorted((folder / source.folder).glob(f"{part}-*.parquet"))
+            if not files:
+                raise ZoobenchError(f"no images in {folder / source.folder}: expected {part}-*.parquet there")
+            table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
+        else:
+            table = datasets.load_dataset(source.hub_id, source.hub_config, split=part)
     missing = {source.image_column, source.label_column} - set(table.column_names)
     if missing:
         raise ZoobenchError(
