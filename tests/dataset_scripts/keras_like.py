@@ -1,7 +1,8 @@
 """The Small CNN Zoo's network in TensorFlow's conventions, written without zoobench.
 
 Images (n, height, width, channels), kernels (height, width, in, out), dense kernels (in, out), each layer's bias before
-its kernel in a row. Convolutions are sums of matrix products over kernel positions.
+its kernel in a row. A convolution is one product: patches, position by position, and
+the kernel as a matrix.
 """
 
 import gzip
@@ -29,12 +30,8 @@ def forward(parts, images, activation):
     x = images
     for bias, kernel in zip(parts[0:6:2], parts[1:6:2], strict=True):
         rows, columns = (x.shape[1] - 3) // 2 + 1, (x.shape[2] - 3) // 2 + 1
-        total = bias
-        for i in range(3):
-            for j in range(3):
-                patch = x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2]
-                total = total + patch @ kernel[i, j]
-        x = getattr(torch, activation)(total)
+        patches = [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i in range(3) for j in range(3)]
+        x = getattr(torch, activation)(torch.cat(patches, 3) @ kernel.flatten(0, 2) + bias)
     return x.mean(dim=(1, 2)) @ parts[7] + parts[6]
 
 
@@ -53,7 +50,7 @@ def train(seed, images, labels, activation, steps=STEPS):
                 said = forward(parts, images, activation).argmax(1)
             accuracies.append((said == labels).double().mean().item())
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(forward(parts, images[:200], activation), labels[:200]).backward()
+        torch.nn.functional.cross_entropy(forward(parts, images[:64], activation), labels[:64]).backward()
         optimizer.step()
     return np.stack(rows), accuracies
 
