@@ -39,7 +39,7 @@ lint: $(VENV)/.dev build/typing
 
 # Speed is measured with nothing else running.
 unit: $(VENV)/.dev browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --ignore tests/test_speed.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/test_speed.py
 	$(BIN)/pytest tests/test_speed.py
 
 # The page's tests drive a real browser; Debian's is installed where there is none and apt-get may be used.
