@@ -142,6 +142,12 @@ def test_a_named_pipe_is_written_into(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
+def test_a_file_in_the_place_of_a_folder_is_named_as_that(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match=f"Not a directory: '{tmp_path / 'file'}'"):
+        write_atomically(tmp_path / "file" / "c", b"")
+
+
 def test_a_link_is_followed(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there" / "c")

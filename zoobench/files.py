@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import glob
 import hashlib
 import os
@@ -79,13 +80,21 @@ def beside(path: Path) -> Iterator[Path]:
 
     Folders that are missing above are made. What killed processes left beside ``path`` is removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     remove_abandoned(path.parent, path.name)
     with _claimed(path.parent, f".{path.name[:_LONGEST_NAME]}.") as folder:
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # "File exists" would not say what is wrong with it.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
 
 
 def remove(folder: Path) -> None:
@@ -150,7 +159,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         ZoobenchError: another process writes it, and is not waited for.
     """
     path = Path(os.path.abspath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")
     while True:
         with _opened(lock, os.O_RDWR | os.O_CREAT) as held:

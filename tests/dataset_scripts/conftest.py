@@ -9,7 +9,7 @@ import torch
 from zoobench.training.images import load_images
 from zoobench.zoos import resolve
 
-from . import keras_like
+from . import keras_like, peer_files, schurholt_like
 
 RUNS = 12
 
@@ -51,3 +51,20 @@ def archive(tmp_path_factory, all_images):
     metrics = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
     folder = keras_like.write(tmp_path_factory.mktemp("release") / "mnist", weights, metrics)
     return Archive(folder, weights, metrics, images, labels)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Images that the networks of ``runs`` were trained on."""
+    return schurholt_like.drawn()
+
+
+@pytest.fixture(scope="session")
+def runs(images):
+    """Trained runs of three checkpoints: state dicts, their logits, parameters, results."""
+    return schurholt_like.trained(images)
+
+
+@pytest.fixture
+def their_classes(monkeypatch):
+    return peer_files.make_classes(monkeypatch)

@@ -1,95 +1,21 @@
-"""Files as the authors' code writes them: dataset objects by torch.save, and Ray Tune folders."""
+"""Dataset objects as the authors' code writes them by torch.save."""
 
-import json
 import os
 import pickle
 from collections import OrderedDict
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 
 from zoobench.data.manifest import read_manifest
-from zoobench.training.nets import module
 from zoobench.zoos import resolve
 
 from . import peer_files
+from .schurholt_like import CONFIG, EPOCHS, MNIST, RUNS, TheirCNN, check_networks, imported, refused, rows_of, write_raw
 
-MNIST, TETRIS = resolve("mnist-zoo/hyp-5-rand-seed"), resolve("tetris-zoo/seed")
-CONFIG = MNIST.spec.config
-EPOCHS = (1, 2, 3)
-RUNS = 12
-
-
-class TheirCNN(nn.Module):
-    """The MNIST network as a class of its own, with its own names."""
-
-    def __init__(self, activation):
-        super().__init__()
-        act = {"tanh": nn.Tanh, "relu": nn.ReLU}[activation]
-        self.module_list = nn.Sequential(
-            nn.Conv2d(1, 8, 5), nn.MaxPool2d(2), act(), nn.Dropout(0.1),
-            nn.Conv2d(8, 6, 5), nn.MaxPool2d(2), act(), nn.Dropout(0.1),
-            nn.Conv2d(6, 4, 2), act(), nn.Flatten(), nn.Linear(36, 20), act(), nn.Dropout(0.1), nn.Linear(20, 10),
-        )  # fmt: skip
-
-    def forward(self, x):
-        return self.module_list(x)
-
-
-@pytest.fixture(scope="module")
-def images():
-    return torch.randn(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def runs(images):
-    """Trained runs of three checkpoints: state dicts, their logits, parameters, results."""
-    found = []
-    labels = torch.arange(20) % 10
-    for seed in range(RUNS):
-        torch.manual_seed(seed)
-        activation = ("tanh", "relu")[seed % 2]
-        network = TheirCNN(activation)
-        optimizer = torch.optim.Adam(network.parameters(), 1e-2)
-        states, said, results = [], [], []
-        for epoch in EPOCHS:
-            for _ in range(3):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(network.train()(images), labels).backward()
-                optimizer.step()
-            with torch.no_grad():
-                said.append(network.eval()(images))
-            states.append({name: value.clone() for name, value in network.state_dict().items()})
-            accuracy = (said[-1].argmax(1) == labels).double().mean().item()
-            results.append(
-                {
-                    "training_iteration": epoch,
-                    "train_acc": 1.0,
-                    "test_acc": accuracy,
-                    "train_loss": 1.0,
-                    "test_loss": 2.0,
-                }
-            )
-        parameters = {
-            "model::nlin": activation,
-            "model::init_type": "kaiming_uniform",
-            "model::dropout": 0.1,
-            "optim::optimizer": "adam",
-            "optim::lr": 1e-2,
-            "optim::wd": 1e-4,
-            "training::batchsize": 12,
-            "seed": seed,
-        }
-        found.append((states, said, parameters, results))
-    return found
-
-
-@pytest.fixture
-def their_classes(monkeypatch):
-    return peer_files.make_classes(monkeypatch)
+TETRIS = resolve("tetris-zoo/seed")
 
 
 def dataset(classes, runs, *without, first=0):
@@ -104,38 +30,6 @@ def dataset(classes, runs, *without, first=0):
 
 
 NO_NAMES = ("paths", "labels_in", "epochs")
-
-
-def rows_of(folder, config):
-    tables = [pq.read_table(path) for path in sorted((folder / config).glob("*.parquet"))]
-    return sorted((row for table in tables for row in table.to_pylist()), key=lambda row: row["example_id"])
-
-
-def check_networks(rows, runs, images, run_number):
-    """Rebuild every row's network and compare what it says with the original."""
-    assert len(rows) == sum(len(states) for states, *_ in runs)
-    for row in rows:
-        _, said, parameters, results = runs[run_number(row)]
-        network = module(MNIST.spec.network, row["activation"], np.array(row["weights"])).eval()
-        position = row["epoch"] - 1
-        with torch.no_grad():
-            torch.testing.assert_close(network(images), said[position], rtol=1e-4, atol=1e-5)
-        assert row["test_accuracy"] == pytest.approx(results[position]["test_acc"])
-        assert row["train_accuracy"] == pytest.approx(1.0)
-        assert row["generalization_gap"] == pytest.approx(1 - results[position]["test_acc"], abs=1e-6)
-        assert (row["activation"], row["init"]) == (parameters["model::nlin"], "kaiming_uniform")
-        assert (row["learning_rate"], row["weight_decay"], row["batch_size"]) == (1e-2, 1e-4, 12)
-
-
-def imported(zoobench, source, out, zoo=MNIST, *more):
-    return zoobench("import", "schurholt", source, "--zoo", zoo.id, "--out", out, *more)
-
-
-def refused(outcome, *messages):
-    """One line, exit code 2."""
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome.err
-    for message in messages:
-        assert message in outcome.err
 
 
 FORMS = {"2021": peer_files.vectorised, "2022": peer_files.checkpointed}
@@ -452,145 +346,7 @@ def test_an_unknown_class_is_refused_by_name(runs, tmp_path, zoobench):
     torch.save(TheirCNN("tanh"), tmp_path / "dataset.pt")
     outcome = zoobench("import", "schurholt", tmp_path / "dataset.pt", "--zoo", MNIST.id, "--out", tmp_path / "out")
     assert outcome.code == 2
-    assert "tests.dataset_scripts.test_schurholt_release.TheirCNN" in outcome.err
-
-
-def write_raw(folder, runs):
-    for number, (states, _, parameters, results) in enumerate(runs):
-        run = folder / f"NN_tune_trainable_{number:05d}"
-        run.mkdir(parents=True)
-        (run / "params.json").write_text(json.dumps(parameters))
-        lines = [json.dumps(line | {"config": parameters, "trial_id": f"t{number}"}) for line in results]
-        (run / "result.json").write_text("\n".join(lines) + "\n")
-        for epoch, state in zip(EPOCHS, states, strict=True):
-            (run / f"checkpoint_{epoch:06d}").mkdir()
-            torch.save(OrderedDict(state), run / f"checkpoint_{epoch:06d}" / "checkpoints")
-    return folder
-
-
-def test_raw_checkpoints_give_networks_that_say_the_same(runs, images, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    (raw / "NN_tune_trainable_00000" / "checkpoint_000000").mkdir()
-    torch.save(OrderedDict(runs[0][0][0]), raw / "NN_tune_trainable_00000" / "checkpoint_000000" / "checkpoints")
-    outcome = zoobench("import", "schurholt", raw, "--zoo", MNIST.id, "--out", tmp_path / "out")
-    assert outcome.code == 0, outcome.err
-    folder = tmp_path / "out" / "mnist-zoo"
-    check_networks(rows_of(folder, CONFIG), runs, images, lambda row: int(row["run_id"][-2:]))
-    notes = read_manifest(folder).configs[CONFIG].release.notes
-    left_out = "Left out: 1 checkpoints without a line in result.json."
-    assert left_out in notes
-    assert left_out in outcome.out
-
-
-def test_broken_runs_of_a_raw_zoo_are_dropped_and_listed(runs, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    path = raw / "NN_tune_trainable_00001" / "checkpoint_000002" / "checkpoints"
-    path.write_bytes(path.read_bytes()[:500])
-    (raw / "NN_tune_trainable_00002" / "result.json").write_text('{"training_iteration": 1, "test')
-    outcome = zoobench("import", "schurholt", raw, "--zoo", MNIST.id, "--out", tmp_path / "out")
-    assert outcome.code == 0, outcome.err
-    config = read_manifest(tmp_path / "out" / "mnist-zoo").configs[CONFIG]
-    assert [(run.run_id, run.epoch) for run in config.dropped] == [
-        ("NN_tune_trainable_00001", 2),
-        ("NN_tune_trainable_00002", 0),
-    ]
-    assert config.runs == RUNS - 2
-
-
-def _line(run, number, change):
-    """Change one line of a run's results."""
-    path = run / "result.json"
-    lines = path.read_text().splitlines()
-    lines[number : number + 1] = change(lines[number])
-    path.write_text("\n".join(lines))
-
-
-def without(name):
-    return lambda line: [json.dumps({key: value for key, value in json.loads(line).items() if key != name})]
-
-
-LEFT_OUT = {
-    "the last line is cut": (2, lambda line: [line[:40]], [1, 2], "1 lines of result.json that are cut off"),
-    "a line is cut and the next glued to it": (1, lambda line: [line[:30] + line], [1, 3], "that are cut off"),
-    "a line is no object": (1, lambda line: ["[" * 100_000], [1, 3], "1 lines of result.json that are cut off"),
-    "a line comes again on resume": (1, lambda line: [line, line], [1, 2, 3], "1 lines of result.json that come again"),
-    "a line has no accuracy": (0, without("test_acc"), [2, 3], "1 lines of result.json without a test accuracy"),
-}
-
-
-@pytest.mark.parametrize("case", LEFT_OUT)
-def test_what_is_whole_of_a_killed_or_resumed_run_is_kept(case, runs, images, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    number, change, kept, said = LEFT_OUT[case]
-    _line(raw / "NN_tune_trainable_00003", number, change)
-    outcome = imported(zoobench, raw, tmp_path / "out")
-    assert outcome.code == 0, outcome.err
-    assert said in outcome.out
-    folder = tmp_path / "out" / "mnist-zoo"
-    config = read_manifest(folder).configs[CONFIG]
-    assert any(said in note for note in config.release.notes)
-    assert said in (folder / "README.md").read_text()
-    assert (config.runs, config.dropped) == (RUNS, [])
-    assert [row["epoch"] for row in rows_of(folder, CONFIG) if row["run_id"].endswith("3")] == kept
-
-
-def test_a_key_that_the_first_line_lacks_is_kept(runs, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    _line(raw / "NN_tune_trainable_00003", 0, without("train_acc"))
-    assert imported(zoobench, raw, tmp_path / "out").code == 0
-    rows = [row for row in rows_of(tmp_path / "out" / "mnist-zoo", CONFIG) if row["run_id"].endswith("3")]
-    assert [row["train_accuracy"] for row in rows] == [None, 1.0, 1.0]
-    assert [row["generalization_gap"] is None for row in rows] == [True, False, False]
-
-
-def test_without_params_the_config_of_the_results_is_read(runs, images, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    (raw / "NN_tune_trainable_00003" / "params.json").unlink()
-    assert imported(zoobench, raw, tmp_path / "out").code == 0
-    check_networks(rows_of(tmp_path / "out" / "mnist-zoo", CONFIG), runs, images, lambda row: int(row["run_id"][-2:]))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("training_iteration", 2**40, "no checkpoint with a result"),
-        ("training_iteration", "first", "no checkpoint with a result"),
-        ("test_acc", [0.5], "test_acc holds a list"),
-        ("seed", {"a": 1}, "seed holds a dict"),
-    ],
-)
-def test_strange_values_of_one_run_drop_it(name, value, message, runs, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    run = raw / "NN_tune_trainable_00003"
-    if name == "seed":
-        (run / "params.json").write_text(json.dumps(runs[3][2] | {name: value}))
-    for number in range(3):
-        _line(run, number, lambda line: [json.dumps(json.loads(line) | {name: value})])
-    outcome = imported(zoobench, raw, tmp_path / "out")
-    assert outcome.code == 0, outcome.err
-    (dropped,) = read_manifest(tmp_path / "out" / "mnist-zoo").configs[CONFIG].dropped
-    assert dropped.run_id == run.name
-    assert message in dropped.reason
-
-
-@pytest.mark.parametrize(
-    ("seed", "message"), [(1e30, "is 1e+30, out of"), ("abc", "'abc', which is no number"), (0.5, "is 0.5")]
-)
-def test_a_seed_that_is_none_is_one_line(seed, message, runs, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    (raw / "NN_tune_trainable_00003" / "params.json").write_text(json.dumps(runs[3][2] | {"seed": seed}))
-    refused(imported(zoobench, raw, tmp_path / "out"), "seed of checkpoint", message)
-    assert not (tmp_path / "out").exists()
-
-
-def test_folders_that_are_no_checkpoints_are_passed_over(runs, images, tmp_path, zoobench):
-    raw = write_raw(tmp_path / "raw", runs)
-    for name in ("checkpoint_best", "checkpoint_", "checkpoint_99999999999999999999"):
-        (raw / "NN_tune_trainable_00003" / name).mkdir()
-        (raw / "NN_tune_trainable_00003" / name / "checkpoints").write_bytes(b"")
-    assert imported(zoobench, raw, tmp_path / "out").code == 0
-    rows = rows_of(tmp_path / "out" / "mnist-zoo", CONFIG)
-    check_networks(rows, runs, images, lambda row: int(row["run_id"][-2:]))
+    assert "tests.dataset_scripts.schurholt_like.TheirCNN" in outcome.err
 
 
 def test_weights_of_another_network_are_refused(runs, their_classes, tmp_path, zoobench):

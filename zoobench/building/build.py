@@ -83,7 +83,7 @@ def build(
         for start in range(0, len(runs), size.chunk)
     ]
     try:
-        with locked(out / f"{zoo.repo}-{zoo.spec.config}", wait=False):
+        with locked(work, wait=False):
             if not resume:
                 remove(work)
             _lay_plan(work, zoo, images, seed)

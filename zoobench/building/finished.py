@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -69,11 +70,11 @@ def check_complete(work: Path, chunks: Sequence[Chunk], dropped: Sequence[Droppe
     """
     lost = {run.run_id for run in dropped}
     for chunk in chunks:
-        expected = [run.run_id for run in chunk.runs if run.run_id not in lost for _ in chunk.checkpoints]
+        kept = np.array([run.run_id for run in chunk.runs if run.run_id not in lost], object)
         found = None
         with contextlib.suppress(OSError, pa.ArrowException):
-            found = pq.read_table(rows_of(work, chunk), columns=["run_id"])["run_id"].to_pylist()
-        if found != expected:
+            found = pq.read_table(rows_of(work, chunk), columns=["run_id"])["run_id"].to_numpy()
+        if found is None or not np.array_equal(found, kept.repeat(len(chunk.checkpoints))):
             raise ZoobenchError(
                 f"{rows_of(work, chunk)} does not hold the rows of its {len(chunk.runs)} runs any more; nothing was "
                 "written: build again, which trains it anew"

@@ -71,7 +71,7 @@ class Places:
     def picture(self, name: str) -> str:
         return f"{PICTURES}/{self.config}-{name}.png"
 
-    def has(self, path: str) -> bool:
+    def owns(self, path: str) -> bool:
         """Whether a path of a file belongs to the config, and to no other."""
         folder, _, name = path.rpartition("/")
         if folder == PICTURES:
@@ -124,7 +124,7 @@ class DatasetFiles(ABC):
                     f"the manifest of {self} has a config {name!r}, which is the name of another folder"
                 )
             for entry in config.files:
-                if not Places(name).has(entry.path):
+                if not Places(name).owns(entry.path):
                     raise ZoobenchError(
                         f"the manifest of {self} lists {entry.path!r} for {name}, which is not of {name}"
                     )

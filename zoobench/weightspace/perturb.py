@@ -6,7 +6,6 @@ that ``datasets`` reads; ``perturbed.json`` says what the copies are of, and the
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from ..data import hub, schema, shards, weights
 from ..data.folder import CARD
 from ..data.hub import ZooSplit
 from ..errors import ZoobenchError
-from ..files import sha256_of
+from ..files import beside, sha256_of
+from ..paths import InsidePath, inside
 from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
 from ..zoos.layout import layout_of
@@ -37,7 +37,7 @@ class CopyEntry(Strict):
 
     preserves: bool
     rows: int
-    path: str
+    path: InsidePath
     sha256: str
 
 
@@ -76,7 +76,7 @@ class PerturbedZoo:
         """
         width = layout_of(resolve(self.manifest.zoo).spec.network).size
         for name, entry in self.manifest.perturbations.items():
-            path = self.folder / entry.path
+            path = inside(self.folder, entry.path)
             try:
                 digest = sha256_of(path)
             except OSError as error:
@@ -137,38 +137,44 @@ def perturb(
     if not 0 <= seed < 2**32:
         raise ZoobenchError(f"a seed is a number from 0 to 2**32 - 1, not {seed}")
     out = out.resolve()
-    work = out.with_name(f".{out.name}.perturb")
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ZoobenchError(f"{out} is already there and not empty; remove it or name another folder")
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        on_step("loading")
-        store = hub.Store()
-        labels = hub.load_labels(zoo, "test", store)
-        split = hub.load_split(zoo, "test", columns=["example_id", "activation"], store=store)
-        if split.labels.empty:
-            raise ZoobenchError(f"the test split of {zoo.id} has no rows to perturb")
-        # RandomState's streams are frozen by NumPy's policy (NEP 19).
-        rows = np.sort(np.random.RandomState(seed).permutation(len(split.labels))[:sample])
-        activations = split.labels["activation"].to_numpy()[rows]
-        entries = {}
-        for perturbation in symmetry.perturbations_of(zoo.spec.network):
-            chosen = rows[activations == perturbation.activation] if perturbation.activation else rows
-            if len(chosen):
-                on_step(perturbation.name)
-                entries[perturbation.name] = _write(work, split, chosen, perturbation, seed)
-        written = PerturbedManifest(
-            zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
-        )
-        (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
-        (work / CARD).write_text(_card(written))
-        work.rename(out)
+        with beside(out) as temporary:
+            work = temporary / "fresh"
+            work.mkdir()
+            entries = _write_copies(work, zoo, sample, seed, on_step)
+            work.rename(out)
     except OSError as error:
         raise ZoobenchError(f"cannot write perturbed copies to {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return [out / entry.path for entry in entries.values()]
+
+
+def _write_copies(
+    work: Path, zoo: Zoo, sample: int | None, seed: int, on_step: Callable[[str], None]
+) -> dict[str, CopyEntry]:
+    """Write every copy, what is said of them, and their card."""
+    on_step("loading")
+    store = hub.Store()
+    labels = hub.load_labels(zoo, "test", store)
+    split = hub.load_split(zoo, "test", columns=["example_id", "activation"], store=store)
+    if split.labels.empty:
+        raise ZoobenchError(f"the test split of {zoo.id} has no rows to perturb")
+    # RandomState's streams are frozen by NumPy's policy (NEP 19).
+    rows = np.sort(np.random.RandomState(seed).permutation(len(split.labels))[:sample])
+    activations = split.labels["activation"].to_numpy()[rows]
+    entries = {}
+    for perturbation in symmetry.perturbations_of(zoo.spec.network):
+        chosen = rows[activations == perturbation.activation] if perturbation.activation else rows
+        if len(chosen):
+            on_step(perturbation.name)
+            entries[perturbation.name] = _write(work, split, chosen, perturbation, seed)
+    written = PerturbedManifest(
+        zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
+    )
+    (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
+    (work / CARD).write_text(_card(written))
+    return entries
 
 
 def _write(work: Path, split: ZooSplit, rows: np.ndarray, perturbation: Perturbation, seed: int) -> CopyEntry:
