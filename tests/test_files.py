@@ -22,6 +22,12 @@ def test_a_file_is_written_with_its_folders_and_nothing_else(tmp_path):
     assert (tmp_path / "a" / "b" / "c.json").read_bytes() == b"two"
 
 
+def test_the_longest_names_are_written(tmp_path):
+    for name in ("a" * 255, "漢" * 85):
+        write_atomically(tmp_path / name, b"content")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a" * 255, "漢" * 85]
+
+
 def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "c.json"
     path.write_bytes(b"old")

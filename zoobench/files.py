@@ -28,7 +28,8 @@ from .errors import ZoobenchError
 
 _SUFFIX = ".tmp"
 _ABANDONED_AFTER = 3600
-_LONGEST_NAME = 100
+# Characters, of up to four bytes each: a name may have 255 bytes.
+_LONGEST_NAME = 60
 # What the system made of a process's open files: it may be a regular file, and still must not be replaced.
 _DESCRIPTORS = re.compile(r"/dev/(std(in|out|err)|fd/.*)|/proc/.*")
 
