@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
@@ -30,6 +29,7 @@ from zoobench.predictors.run import Selection, run
 from zoobench.publishing.documents import table, write
 from zoobench.scoring.tasks import get
 from zoobench.weightspace import embeddings
+from zoobench.weightspace.figures import Figure
 from zoobench.zoos import Zoo
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder

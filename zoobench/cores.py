@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,23 @@ def usable_cores(root: Path = Path("/")) -> int:
 
     A part of a core counts as one. ``root`` is where ``proc`` and ``sys`` lie.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([cores, *map(math.ceil, _quotas(root))]))
+    return max(1, min([_of_affinity(), *map(math.ceil, _quotas(root))]))
+
+
+def limit_threads() -> None:
+    """Let OpenMP, BLAS and Arrow, which do not know quotas, start no more threads; they must not be loaded yet.
+
+    A user's ``OMP_NUM_THREADS`` stays, if it is one.
+    """
+    if re.fullmatch(r"\s*[1-9]\d*\s*(,\s*[1-9]\d*\s*)*", os.environ.get("OMP_NUM_THREADS", "")):
+        return
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if usable_cores() < _of_affinity():
+        os.environ["OMP_NUM_THREADS"] = str(usable_cores())
+
+
+def _of_affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> Iterator[float]:

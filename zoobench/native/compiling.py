@@ -120,8 +120,8 @@ def _run(command: Sequence[str], seconds: float) -> bytes:
     except (OSError, ValueError) as error:
         raise CompilerError(f"cannot run {command[0]}: {error}") from error
     if code:
-        first = (printed.decode(errors="replace").strip() or f"exit code {code}").splitlines()[0]
-        raise CompilerError(f"{command[0]} fails: {first}")
+        lines = printed.decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+        raise CompilerError(f"{command[0]} fails: {next((line for line in lines if 'error:' in line), lines[0])}")
     return printed
 
 

@@ -67,7 +67,7 @@ def _bars_on_a_terminal_only() -> Iterator[None]:
     """``datasets`` draws its progress bars into files, too."""
     import datasets
 
-    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
+    if (sys.stderr and sys.stderr.isatty()) or datasets.are_progress_bars_disabled():
         yield
         return
     datasets.disable_progress_bars()
