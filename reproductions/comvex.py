@@ -35,7 +35,7 @@ from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder
 from zoobench_leaderboard.literature import LIU, reported
 
-from .reproduction import DOCUMENTS, Work, about, built, difference, parser, scores
+from .reproduction import DOCUMENTS, Work, about, built, difference, kept_numbers, parser, scores
 
 TITLE = "Compact vectors from weight matrices: ComVeX of Liu on our zoos"
 TASK = "accuracy"
@@ -215,7 +215,7 @@ def by_rows(work: Work, zoo: Zoo) -> Mapping[str, float]:
     Other checkpoints of the very runs that are tested are in the train split then.
     """
     path = work.folder / f"split-by-rows-{zoo.repo}-{zoo.spec.config}.json"
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = kept_numbers(path)
     for name in reversed(list(ARCHITECTURES)):
         if name not in found:
             train, validation, test = shuffled(

@@ -49,12 +49,14 @@ def load(source: Path, flags: Sequence[str]) -> ctypes.CDLL:
     """
     compiler = _compiler()
     name = f"{source.stem}-{_key(source, compiler, flags)}"
+    folder = None
     try:
-        folder = _private(cache_folder("native"))
-        if kept := _kept(folder, name):
+        private = _private(cache_folder("native"))
+        if kept := _kept(private, name):
             return ctypes.CDLL(str(kept))
+        folder = private
     except OSError as error:
-        folder = _not_kept(error)
+        _not_kept(error)
     with tempfile.TemporaryDirectory(prefix="zoobench-") as work:
         made = Path(work) / f"{name}.so"
         _run([*compiler, *flags, "-o", str(made), str(source), "-lm"], _SECONDS["compile"])
@@ -110,7 +112,7 @@ def _run(command: Sequence[str], seconds: float) -> bytes:
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment, start_new_session=True
             ) as running:
                 try:
-                    code = _wait(running, said.fileno(), time.monotonic() + seconds)
+                    code = _wait(running, command[0], said.fileno(), time.monotonic() + seconds)
                 except BaseException:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(running.pid, signal.SIGKILL)
@@ -125,13 +127,13 @@ def _run(command: Sequence[str], seconds: float) -> bytes:
     return printed
 
 
-def _wait(running: subprocess.Popen[bytes], said: int, deadline: float) -> int:
+def _wait(running: subprocess.Popen[bytes], name: str, said: int, deadline: float) -> int:
     while True:
         try:
             return running.wait(0.2)
         except subprocess.TimeoutExpired:
             if time.monotonic() > deadline or os.fstat(said).st_size > _MOST_BYTES_SAID:
-                raise CompilerError(f"{running.args[0]} does not come to an end") from None  # type: ignore[index]
+                raise CompilerError(f"{name} does not come to an end") from None
 
 
 def _private(folder: Path) -> Path:

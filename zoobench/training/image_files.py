@@ -161,7 +161,7 @@ def _kept(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _mapped(path: Path) -> np.ndarray:
     content = np.memmap(path, np.uint8, "r")
-    if hashlib.sha256(content[:-_DIGEST_BYTES]).digest() != content[-_DIGEST_BYTES:].tobytes():
+    if hashlib.sha256(content[:-_DIGEST_BYTES].data).digest() != content[-_DIGEST_BYTES:].tobytes():
         raise ValueError(f"{path} is not whole")
     array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
