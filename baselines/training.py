@@ -21,7 +21,8 @@ from transformers.utils import logging
 from zoobench.native import keep_freed_memory
 from zoobench.predictors.predictor import Examples
 
-if not sys.stderr.isatty():
+_ON_A_TERMINAL = sys.stderr is not None and sys.stderr.isatty()
+if not _ON_A_TERMINAL:
     logging.disable_progress_bar()
 
 DEVICES = ("auto", "cpu")
@@ -123,7 +124,7 @@ def _arguments(plan: Plan, folder: Path) -> TrainingArguments:
         remove_unused_columns=False,
         use_cpu=not on_gpu,
         bf16=plan.precision == "bfloat16" or (plan.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()),
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=not _ON_A_TERMINAL,
         report_to="none",
         seed=plan.seed,
     )

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from ..cores import limit_threads
 from ..errors import ZoobenchError, shown
 from . import output
 from .baselines import app as baselines_app
@@ -264,11 +265,22 @@ def _mount_commands() -> None:
         app.add_typer(point.load(), name=point.name)
 
 
+def _let_warnings_be_lines() -> None:
+    """PYTHONWARNINGS=error would end a verb where some library says what will change."""
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+
+
 def main() -> None:
     """Entry point of the ``zoobench`` command."""
-    if not sys.stderr.isatty():
+    output.open_standard_files()
+    limit_threads()
+    if not (sys.stderr and sys.stderr.isatty()):
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _let_warnings_be_lines()
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
     with output.shielded():
         _mount_commands()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ZoobenchError
+from .parts import check_current_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ def run(
     from ..zoos import resolve
     from . import progress
 
+    check_current_folder()
     parameters = {"features": features, "seed": None if seed is None else str(seed), **_more(context.args)}
     for text in param or []:
         name, equals, value = text.partition("=")
@@ -99,6 +101,7 @@ def predict(
     from ..zoos import resolve
     from . import progress
 
+    check_current_folder()
     with progress.spinner(f"predicting by {model}"):
         frame = predict_by(model, [resolve(name) for name in on or []], out)
     _say_written(frame, out)
