@@ -7,7 +7,6 @@ Classes are predicted by the same trees with a softmax.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
@@ -124,7 +124,7 @@ class GBMPredictor:
                 random_state=self.seed,
                 deterministic=True,
                 force_row_wise=True,
-                n_jobs=os.cpu_count(),
+                n_jobs=usable_cores(),
                 verbosity=-1,
             )
             target, judge = train.targets[task].to_numpy(), validation.targets[task].to_numpy()
@@ -146,7 +146,7 @@ class GBMPredictor:
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
         x = self._features(test)
-        threads = os.cpu_count()
+        threads = usable_cores()
         predicted = {task: np.asarray(model.predict(x, num_threads=threads)) for task, model in self.models_.items()}
         for task, names in self.names_.items():
             # Of two classes LightGBM gives the probability of the second alone.
@@ -159,11 +159,12 @@ class GBMPredictor:
         for task, model in self.models_.items():
             model.save_model(folder / f"{task}{_SUFFIX}", num_iteration=model.best_iteration)
         names = {task: names.tolist() for task, names in self.names_.items()}
-        (folder / _NAMES).write_text(json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n")
+        content = json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n"
+        (folder / _NAMES).write_bytes(content.encode())
 
     def load(self, folder: Path) -> GBMPredictor:
         """Be what was saved."""
-        about = json.loads((folder / _NAMES).read_text())
+        about = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
         self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
         self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
         return self

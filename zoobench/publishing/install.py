@@ -41,7 +41,7 @@ def install(directory: Path) -> dict[str, list[str]]:
         for hub_id, folder in dataset_folders(directory).items():
             configs = list(DatasetFolder(folder).manifest.configs)
             command = [sys.executable, "-c", _LOAD, hub_id, *configs]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no output"])[-1]
                 raise ZoobenchError(f"cannot load {hub_id} from {folder}: {last}")
