@@ -21,6 +21,7 @@ from zoobench.zoos.layout import Layout
 
 from ..heads import encoded_targets, heads_of
 from ..matrices import in_batches
+from ..pretrained import read_model
 from ..training import DEVICES, Plan, identity
 from ..training import train as train_model
 from .model import ARCHITECTURES, INITS, ComVeXConfig, ComVeXModel
@@ -152,7 +153,7 @@ class ComVeXPredictor:
 
     def load(self, folder: Path) -> ComVeXPredictor:
         """Be what was saved."""
-        self.model_ = ComVeXModel.from_pretrained(folder).eval()
+        self.model_ = read_model(folder, {ComVeXConfig.model_type: ComVeXModel})
         return self
 
     def predict(self, test: Examples) -> pd.DataFrame:

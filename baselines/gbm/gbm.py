@@ -18,8 +18,11 @@ from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
+from zoobench.scoring import tasks
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
+
+from .trees import read_trees
 
 # Above so many features the paper samples few of them for each tree.
 _HIGH_DIMENSIONAL = ("W", "W2", "W3")
@@ -165,7 +168,9 @@ class GBMPredictor:
     def load(self, folder: Path) -> GBMPredictor:
         """Be what was saved."""
         about = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-        self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
+        for task in about["tasks"]:
+            tasks.get(task)
+        self.models_ = {task: read_trees(folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
         self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
         return self
 

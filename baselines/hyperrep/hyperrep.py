@@ -17,6 +17,7 @@ from zoobench.predictors.predictor import Examples
 from zoobench.zoos.layout import Layout
 
 from ..matrices import in_batches
+from ..pretrained import read_model
 from ..probe import LinearProbe
 from ..training import DEVICES, PRECISIONS, Plan, identity, train
 from .model import LOSSES, HyperRepConfig, HyperRepModel
@@ -257,7 +258,7 @@ class HyperRepPredictor:
 
     def load(self, folder: Path) -> HyperRepPredictor:
         """Be what was saved."""
-        self.model_ = HyperRepModel.from_pretrained(folder).eval()
+        self.model_ = read_model(folder, {HyperRepConfig.model_type: HyperRepModel})
         self.probe_ = LinearProbe().load(folder)
         return self
 

@@ -115,6 +115,22 @@ def space(name: str, parameters: Mapping[str, str], layout: Layout) -> Mapping[s
     return declared(layout) if declared else {}
 
 
+def can_be_kept(made: object) -> bool:
+    """Whether a predictor, or its class, has what keeping it takes (see ``fitted``)."""
+    return hasattr(made, "save") and hasattr(made, "load")
+
+
+def check_kept(name: str) -> None:
+    """Refuse a baseline that cannot have been saved, before it is made: it may read other folders.
+
+    Raises:
+        ZoobenchError: unknown name, a library that is not installed, or a class without save and load.
+    """
+    factory = _factory(name)
+    if isinstance(factory, type) and not can_be_kept(factory):
+        raise ZoobenchError(f"baseline {name!r} cannot be saved, so this is no saved one")
+
+
 def _factory(name: str) -> Callable[..., Any]:
     check_known("baseline", name, names())
     point = next(point for point in importlib.metadata.entry_points(group=ENTRY_POINTS) if point.name == name)
