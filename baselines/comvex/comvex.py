@@ -15,7 +15,7 @@ from transformers import set_seed
 
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
 from zoobench.zoos.layout import Layout
 
@@ -99,6 +99,18 @@ class ComVeXPredictor:
         self.patience = patience
         self.device = device
         self.checkpoints = checkpoints
+        check_ranges(
+            self,
+            seed=(0, 2**32 - 1),
+            hidden_layers=(0, 1000),
+            hidden_size=(1, 1_000_000),
+            dropout=(0, 1),
+            weight_decay=(0, 1e6),
+            learning_rate=(0, 1e6),
+            batch_size=(1, 1_000_000_000),
+            max_epochs=(1, 1_000_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     def space(self, layout: Layout) -> Mapping[str, Distribution]:
         """The ranges of Liu, appendix A: stronger regularisation for the large networks of CNN Zoo 2."""

@@ -22,7 +22,7 @@ from torch import nn
 
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
@@ -99,6 +99,19 @@ class DNNPredictor:
         self.max_epochs = max_epochs
         self.patience = patience
         self.device = device
+        check_ranges(
+            self,
+            seed=(0, 2**32 - 1),
+            layers=(0, 1000),
+            units=(1, 1_000_000),
+            dropout=(0, 1),
+            weight_decay=(0, 1e6),
+            learning_rate=(0, 1e6),
+            batch_size=(1, 1_000_000_000),
+            init_variance=(0, 1e6),
+            max_epochs=(0, 1_000_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     @property
     def uses_hyperparameters(self) -> bool:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
 from zoobench.scoring import tasks
 from zoobench.weightspace.features import extract, uses_hyperparameters
@@ -82,6 +82,21 @@ class GBMPredictor:
         self.colsample_bytree = colsample_bytree
         self.max_trees = max_trees
         self.patience = patience
+        check_ranges(
+            self,
+            seed=(0, 2**31 - 1),
+            learning_rate=(1e-12, 1e6),
+            num_leaves=(2, 131_072),
+            max_depth=(-1, 10_000),
+            max_bin=(2, 65_535),
+            min_child_weight=(0, 1e300),
+            reg_lambda=(0, 1e300),
+            reg_alpha=(0, 1e300),
+            subsample=(1e-12, 1),
+            colsample_bytree=(1e-12, 1),
+            max_trees=(1, 1_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     @property
     def uses_hyperparameters(self) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.decomposition import PCA, KernelPCA
 
 from zoobench.errors import ZoobenchError, check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 
 from ..encoding import Encoder, load_encoder, vectors
 from ..probe import LinearProbe
@@ -64,6 +64,7 @@ class PCAPredictor(_Probed):
         self.kernel = kernel
         self.components = components
         self.seed = seed
+        check_ranges(self, components=(1, 1_000_000_000), seed=(0, 2**32 - 1))
 
     def _fit_representation(self, train: Examples) -> None:
         components = min(self.components, *train.weights.shape)
@@ -98,6 +99,7 @@ class UMAPPredictor(_Probed):
         self.components = components
         self.neighbours = neighbours
         self.seed = seed
+        check_ranges(self, components=(1, 1_000_000_000), neighbours=(2, 1_000_000_000), seed=(0, 2**32 - 1))
 
     def _fit_representation(self, train: Examples) -> None:
         from umap import UMAP

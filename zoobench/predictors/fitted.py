@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..data import hub
 from ..data.hub import Store, ZooSplit
@@ -84,7 +85,7 @@ class Fitted:
             frame["trained_on"] = self.zoo.id
         for task in self.tasks:
             values = predicted[task].to_numpy()
-            frame[task] = values if task in self.classes else values.astype(np.float32)
+            frame[task] = values if task in self.classes else _single(values)
         return frame
 
     def _check(self, predicted: pd.DataFrame, rows: int) -> None:
@@ -100,13 +101,20 @@ class Fitted:
             if not (
                 predicted[task].isin(self.classes[task])
                 if task in self.classes
-                else np.isfinite(predicted[task].to_numpy(dtype=np.float64))
+                else np.isfinite(_single(predicted[task]))
             ).all()
         ]
         if bad:
             raise ZoobenchError(
                 f"baseline {self.baseline!r} predicted NaN or infinite values, or unknown classes, for {', '.join(bad)}"
             )
+
+
+def _single(values: ArrayLike) -> np.ndarray:
+    """As they are written; what is beyond single precision is infinite, and what is no number NaN."""
+    with np.errstate(over="ignore"):
+        found: np.ndarray = np.asarray(pd.to_numeric(np.asarray(values), errors="coerce"), dtype=np.float32)
+    return found
 
 
 def uses_hyperparameters(made: Predictor) -> bool:

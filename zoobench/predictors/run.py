@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pandas as pd
 from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
-from ..files import write_atomically
+from ..files import locked, write_atomically, written_through
 from ..scoring import protocols, tasks
 from ..scoring.loading import load_rows
 from ..scoring.predictions import write_predictions
@@ -88,33 +89,78 @@ def run(
     targets, store = list(on) or [zoo], Store()
     if copies:
         _check_copies(copies, targets, store)
-    on_step("loading")
-    train, validation = (load_rows(zoo, split, protocol, store) for split in ("train", "validation"))
-    tests = {target.id: load_rows(target, "test", protocol, store) for target in targets}
-    for test in tests.values():
-        fitted.check_alike(zoo, train.layout, test, sees)
-    learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
-    seen, judge = (examples(split, learned, sees) for split in (train, validation))
-    on_step("fitting")
-    parts = _fit(name, parameters, seen, judge, zoo, protocol, out, on_step, selection, store)
-    columns = tuple(seen.targets.columns)
-    found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
-    if keep:
-        on_step("saving")
-        fitted.save(found, keep, store)
-    on_step("predicting")
-    frames = [found.predict(test, bool(on)) for test in tests.values()]
-    write_predictions(pd.concat(frames), out, protocol)
-    if copies:
-        changed = []
-        original = tests[copies.manifest.zoo]
-        labels = original.labels.set_index("example_id")
-        for copy in copies:
-            on_step(copy.name)
-            networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
-            changed.append(found.predict(networks, bool(on)).assign(perturbation=copy.name))
-        write_predictions(pd.concat(changed), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
-    return pd.concat(frames)
+    with _only_writer(out):
+        on_step("loading")
+        train, validation = (load_rows(zoo, split, protocol, store) for split in ("train", "validation"))
+        tests = {target.id: load_rows(target, "test", protocol, store) for target in targets}
+        _check_rows(train, validation, *tests.values())
+        for test in tests.values():
+            fitted.check_alike(zoo, train.layout, test, sees)
+        learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
+        seen, judge = (examples(split, learned, sees) for split in (train, validation))
+        on_step("fitting")
+        with _explained(f"baseline {name!r} cannot learn from {zoo.id}"):
+            parts = _fit(name, parameters, seen, judge, zoo, protocol, out, on_step, selection, store)
+        columns = tuple(seen.targets.columns)
+        found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
+        on_step("predicting")
+        with _explained(f"baseline {name!r} cannot predict"):
+            frames = [found.predict(test, bool(on)) for test in tests.values()]
+        write_predictions(pd.concat(frames), out, protocol)
+        if copies:
+            changed = _of_copies(found, copies, tests[copies.manifest.zoo], bool(on), on_step)
+            write_predictions(changed, out.with_name(f"{out.stem}-perturbed{out.suffix}"))
+        if keep:
+            on_step("saving")
+            fitted.save(found, keep, store)
+        return pd.concat(frames)
+
+
+def _of_copies(
+    found: Fitted, copies: PerturbedZoo, original: ZooSplit, say_trained_on: bool, on_step: Callable[[str], None]
+) -> pd.DataFrame:
+    """Predictions of perturbed copies of a split."""
+    changed = []
+    labels = original.labels.set_index("example_id")
+    for copy in copies:
+        on_step(copy.name)
+        networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
+        changed.append(found.predict(networks, say_trained_on).assign(perturbation=copy.name))
+    return pd.concat(changed)
+
+
+@contextlib.contextmanager
+def _only_writer(out: Path) -> Iterator[None]:
+    """Of a predictions file, and of what lies beside it.
+
+    Raises:
+        ZoobenchError: another process writes it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if not written_through(out):
+                stack.enter_context(locked(out, wait=False))
+        except OSError as error:
+            raise ZoobenchError(f"cannot write {out}: {error.strerror or error}") from error
+        yield
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """What a method's libraries cannot do with these rows and parameters is one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ZoobenchError(f"{doing}: {reason}; other parameters, or a zoo with more runs, may do") from error
+
+
+def _check_rows(*splits: ZooSplit) -> None:
+    for split in splits:
+        if split.labels.empty:
+            raise ZoobenchError(
+                f"{split.zoo.id} has no row in its {split.split} split; build or import one with more runs"
+            )
 
 
 def _learned(
