@@ -20,7 +20,7 @@ SEAL = "seal.json"
 _NAME = re.compile(r"checkpoint-(\d{1,18})")
 
 
-class Sealing(TrainerCallback):  # type: ignore[misc]
+class Sealing(TrainerCallback):
     """Seals every checkpoint, and lets a training that goes on from one know what it knew.
 
     Args:
@@ -37,13 +37,13 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """The folder may have moved, and epochs have been waited."""
         if state.best_global_step:
-            state.best_model_checkpoint = str(_checkpoint(Path(args.output_dir), state.best_global_step))
+            state.best_model_checkpoint = str(_checkpoint(Path(args.output_dir or ""), state.best_global_step))
         if self.patience:
             self.patience.early_stopping_patience_counter = waited(state)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Say which files belong to the checkpoint."""
-        folder = _checkpoint(Path(args.output_dir), state.global_step)
+        folder = _checkpoint(Path(args.output_dir or ""), state.global_step)
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
         content = json.dumps({"training": self.training, "files": files}, indent=1) + "\n"
         write_atomically(folder / SEAL, content.encode())
@@ -51,8 +51,9 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
 
 def waited(state: TrainerState) -> int:
     """For how many epochs the validation loss had not become better."""
-    kept = state.stateful_callbacks.get(EarlyStoppingCallback.__name__, {})
-    found: int = kept.get("attributes", {}).get("early_stopping_patience_counter", 0) if isinstance(kept, dict) else 0
+    callbacks: Any = state.stateful_callbacks
+    kept = callbacks.get(EarlyStoppingCallback.__name__, {}) if isinstance(callbacks, dict) else {}
+    found: int = kept.get("attributes", {}).get("early_stopping_patience_counter", 0)
     return found
 
 

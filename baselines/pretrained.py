@@ -71,8 +71,9 @@ def _read(folder: Path, models: Mapping[str, type[M]]) -> M:
         raise ValueError(f"{CONFIG_NAME} has {size:,} bytes")
     said: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
     kind = look_up("kind of model", said["model_type"], models)
-    own = set(inspect.signature(kind.config_class.__init__).parameters) - {"self", "kwargs"}
-    config = kind.config_class(**{name: value for name, value in said.items() if name in own})
+    made_by: Any = kind.config_class
+    own = set(inspect.signature(made_by).parameters) - {"kwargs"}
+    config = made_by(**{name: value for name, value in said.items() if name in own})
     _check_layout(config.layout)
     stored = _stored(folder / SAFE_WEIGHTS_NAME)
     largest = max([_SMALL, len(stored), *(side for shape, _ in stored.values() for side in shape)])
@@ -112,7 +113,7 @@ def _stored(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
 def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, float]]:
     """The whole numbers of a configuration, by name."""
     match values:
-        case bool() | float() | str() | None:
+        case bool():
             return
         case int():
             yield name, values
@@ -122,3 +123,5 @@ def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, float]]:
         case list() | tuple():
             for value in values:
                 yield from _numbers(value, name)
+        case _:
+            return

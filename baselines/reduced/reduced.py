@@ -31,7 +31,13 @@ class _Probed(ABC):
     """A representation that is fitted to the train networks' weights, then a linear probe of it."""
 
     def fit(self, train: Examples, validation: Examples) -> _Probed:
-        """Fit the representation, and a probe for every column of ``train.targets``."""
+        """Fit the representation, and a probe for every column of ``train.targets``.
+
+        Raises:
+            ZoobenchError: fewer than two train networks.
+        """
+        if len(train.weights) < 2:
+            raise ZoobenchError("a representation is fitted to two networks at least; this train split has one")
         self._fit_representation(train)
         z, judge = (self._represent(part) for part in (train, validation))
         self.probe_ = LinearProbe().fit(z, train, judge, validation)

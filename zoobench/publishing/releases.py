@@ -208,12 +208,12 @@ def _bad_rows(
     taken = rows[rows["needed"]].groupby("run_id")["bad"].any()
     stay = set(taken.index[~taken])
     left_out = []
-    for row in rows[rows["bad"]].itertuples():
-        found = manifest.DroppedRun(run_id=row.run_id, epoch=row.epoch, reason=reason)
-        if row.run_id in stay:
+    for run_id, epoch in rows.loc[rows["bad"], ["run_id", "epoch"]].itertuples(index=False):
+        found = manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason)
+        if run_id in stay:
             left_out.append(found)
         else:
-            dropped.setdefault(row.run_id, found)
+            dropped.setdefault(run_id, found)
     return left_out
 
 
