@@ -106,7 +106,7 @@ class ComVeXPredictor:
             hidden_size=(1, 1_000_000),
             dropout=(0, 1),
             weight_decay=(0, 1e6),
-            learning_rate=(0, 1e6),
+            learning_rate=(0, 1e30),
             batch_size=(1, 1_000_000_000),
             max_epochs=(1, 1_000_000_000),
             patience=(1, 1_000_000_000),

@@ -106,7 +106,7 @@ class DNNPredictor:
             units=(1, 1_000_000),
             dropout=(0, 1),
             weight_decay=(0, 1e6),
-            learning_rate=(0, 1e6),
+            learning_rate=(0, 1e30),
             batch_size=(1, 1_000_000_000),
             init_variance=(0, 1e6),
             max_epochs=(0, 1_000_000_000),

@@ -180,7 +180,7 @@ class HyperRepPredictor:
             erase=(0, 1),
             noise=(0, 1e30),
             limit=(0, 1e30),
-            learning_rate=(0, 1e6),
+            learning_rate=(0, 1e30),
             weight_decay=(0, 1e6),
             batch_size=(1, 1_000_000_000),
             epochs=(0, 1_000_000_000),
