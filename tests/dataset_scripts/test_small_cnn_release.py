@@ -531,9 +531,13 @@ def test_a_baseline_is_trained_by_the_split_of_later_papers_and_scored_by_it_and
     assert (tmp_path / "q.parquet").read_bytes() == out.read_bytes()
     refused = zoobench("evaluate", "--predictions", out)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    stratum = zoobench("run", "gbm", *what, "--protocol", "nfn-relu")
-    assert stratum.code == 0, stratum.err
-    assert evaluate(out, protocols=["nfn-relu"]).results[0].rows == activations(test).count("relu")
+    for kind in ("relu", "tanh"):
+        stratum = zoobench("run", "gbm", *what, "--protocol", f"nfn-{kind}")
+        if kind in activations(split_of_papers["validation"]):
+            assert stratum.code == 0, stratum.err
+            assert evaluate(out, protocols=[f"nfn-{kind}"]).results[0].rows == activations(test).count(kind)
+        else:
+            assert f"protocol 'nfn-{kind}' leaves no validation row of small-cnn-zoo/mnist" in stratum.err
 
 
 def test_predictions_by_the_fixed_split_are_refused_at_the_split_of_later_papers(split_of_papers, tmp_path, zoobench):

@@ -31,13 +31,14 @@ def learnable(
         split: the train split.
         names: of tasks that are wanted; ``None`` for all.
         from_hyperparameters: whether the predictor sees hyperparameters.
-        varying: leave out what is the same for all of these rows, as the activation is where a protocol has one.
+        varying: leave out hyperparameters that are the same for all of these rows, as the activation of a stratum is.
     """
     known = tasks.known_tasks(split.zoo.spec, split.labels)
     if from_hyperparameters:
         known = [task for task in known if task.role != "hyperparameter" and task.column != "epoch"]
     if varying:
-        known = [task for task in known if split.labels[task.column].nunique() > 1]
+        chosen_by = {task.name for task in known if task.role == "hyperparameter" or task.column == "epoch"}
+        known = [task for task in known if task.name not in chosen_by or split.labels[task.column].nunique() > 1]
     return known if names is None else [task for task in known if task.name in names]
 
 

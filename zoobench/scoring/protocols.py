@@ -220,9 +220,10 @@ def rows_of(name: str, zoo: Zoo, store: Store | None = None, split: str = _TEST)
     protocol, store = get(name), store or Store()
     rows = protocol.rows(zoo, store) if split == _TEST else protocol.learned(zoo, store, split)
     if rows is None:
+        if split != _TEST and protocol.rows(zoo, store) is not None:
+            raise ZoobenchError(f"protocol {name!r} leaves no {split} row of {zoo.id}, only test rows")
         nothing = protocol.nothing.format(name=name, description=protocol.description, zoo=zoo.id)
-        part = "" if split == _TEST else f" in the {split} split"
-        raise ZoobenchError(f"{nothing}{part}; it has: {', '.join(sensible(zoo, store))}")
+        raise ZoobenchError(f"{nothing}; it has: {', '.join(sensible(zoo, store))}")
     return rows
 
 
