@@ -532,7 +532,7 @@ def test_a_baseline_is_trained_by_the_split_of_later_papers_and_scored_by_it_and
     refused = zoobench("evaluate", "--predictions", out)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     for kind in ("relu", "tanh"):
-        stratum = zoobench("run", "gbm", *what, "--protocol", f"nfn-{kind}")
+        stratum = zoobench("run", "linear", *what, "--protocol", f"nfn-{kind}")
         if kind in activations(split_of_papers["validation"]):
             assert stratum.code == 0, stratum.err
             assert evaluate(out, protocols=[f"nfn-{kind}"]).results[0].rows == activations(test).count(kind)
