@@ -16,10 +16,13 @@ import pandas as pd
 
 from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
+from zoobench.scoring import tasks
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
+
+from .trees import read_trees
 
 # Above so many features the paper samples few of them for each tree.
 _HIGH_DIMENSIONAL = ("W", "W2", "W3")
@@ -79,6 +82,21 @@ class GBMPredictor:
         self.colsample_bytree = colsample_bytree
         self.max_trees = max_trees
         self.patience = patience
+        check_ranges(
+            self,
+            seed=(0, 2**31 - 1),
+            learning_rate=(1e-12, 1e6),
+            num_leaves=(2, 131_072),
+            max_depth=(-1, 10_000),
+            max_bin=(2, 65_535),
+            min_child_weight=(0, 1e300),
+            reg_lambda=(0, 1e300),
+            reg_alpha=(0, 1e300),
+            subsample=(1e-12, 1),
+            colsample_bytree=(1e-12, 1),
+            max_trees=(1, 1_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     @property
     def uses_hyperparameters(self) -> bool:
@@ -165,7 +183,9 @@ class GBMPredictor:
     def load(self, folder: Path) -> GBMPredictor:
         """Be what was saved."""
         about = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-        self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
+        for task in about["tasks"]:
+            tasks.get(task)
+        self.models_ = {task: read_trees(folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
         self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
         return self
 

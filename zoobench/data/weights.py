@@ -73,7 +73,7 @@ def _rows(files: Sequence[Path]) -> int:
 
 def _fill(matrix: np.ndarray, files: Sequence[Path]) -> None:
     jobs, start = [], 0
-    together = max(1, _BATCH_BYTES // matrix[:0].strides[0])
+    together = max(1, _BATCH_BYTES // max(1, matrix[:0].strides[0]))
     for path in files:
         metadata = pq.read_metadata(path)
         for group in range(metadata.num_row_groups):
