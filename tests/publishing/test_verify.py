@@ -77,13 +77,15 @@ def changed(content, path, value):
     return content
 
 
-def undetected(folder):
+def undetected(folder, left_out=()):
     """Fields of a manifest (without positions in lists) that may say something else, and nothing is found."""
     path = folder / "manifest.json"
     content = json.loads(path.read_text())
     for place, value in leaves(content):
-        path.write_text(json.dumps(changed(content, place, other(value))))
         name = ".".join(key for key in place if isinstance(key, str))
+        if name.startswith(left_out):
+            continue
+        path.write_text(json.dumps(changed(content, place, other(value))))
         try:
             report = examine(folder, sample=0)
         except ZoobenchError:
@@ -103,7 +105,9 @@ def test_every_statement_of_a_manifest_is_checked_or_listed_as_not_checked(folde
 def test_every_statement_of_an_import_is_checked_or_listed_as_not_checked(imported):
     of_release = {f"configs.seed.release.{name}" for name in ("format", "rows", "notes", "files.path", "files.size")}
     of_dropped = {f"configs.seed.dropped.{name}" for name in ("run_id", "epoch", "reason")}
-    found = {name for name in undetected(imported) if not name.startswith("configs.seed.versions.")}
+    # Not of those that a config which was built has too.
+    alike = tuple(f"configs.seed.{name}." for name in ("network", "layout", "files", "versions"))
+    found = set(undetected(imported, left_out=alike))
     assert found == of_release | of_dropped
 
 

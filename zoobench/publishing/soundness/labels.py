@@ -267,14 +267,12 @@ def _as_planned(subject: Subject, runs: pd.DataFrame, plan: Sequence[Run], repor
         if sum(wrong) > _MOST:
             report.problem(f"{where}: {name} of {sum(wrong) - _MOST:,} more runs is not the recipe's")
     recipe = subject.zoo.size.recipe
-    for run in plan:
-        values = {name: _plain(runs[name][run.run_id]) for name in HYPERPARAMETERS}
+    configurations = runs[list(HYPERPARAMETERS)].to_dict("records")
+    for run, values, found in zip(plan, configurations, runs["config_id"], strict=True):
+        known = {name: _plain(value) for name, value in values.items()}
         changed = dataclasses.asdict(run.training).items() - dataclasses.asdict(recipe.training).items()
-        own = config_id(Hyperparameters(**values), dict(changed))
-        if runs["config_id"][run.run_id] != own:
-            report.problem(
-                f"{where}: config_id of run {run.run_id} is {brief(runs['config_id'][run.run_id])}, not {own}"
-            )
+        if found != (own := config_id(Hyperparameters(**known), dict(changed))):
+            report.problem(f"{where}: config_id of run {run.run_id} is {brief(found)}, not {own}")
             return
 
 
