@@ -49,3 +49,10 @@ def replace(table, column, values):
     position = table.schema.names.index(column)
     field = table.schema.field(column)
     return table.set_column(position, field, pa.array(values, field.type))
+
+
+def with_weights(table, weights):
+    """The same rows with other weights, float32 (rows, N)."""
+    field = table.schema.field("weights")
+    values = pa.FixedSizeListArray.from_arrays(pa.array(weights.reshape(-1)), type=field.type)
+    return table.set_column(table.schema.names.index("weights"), field, values)
