@@ -75,11 +75,11 @@ COLUMN_MEANING = {
     "init_std": "scale of the initialiser, where it has a free one",
     "batch_size": "images per step",
     "seed": "fixes initial weights and batch order",
-    "train_accuracy": "accuracy on the run's training images, dropout off",
+    "train_accuracy": "accuracy on the run's training images, dropout off; of an import, as its release measured it",
     "test_accuracy": "accuracy on the test images",
     "train_loss": "mean cross-entropy (nats) on the run's training images",
     "test_loss": "mean cross-entropy (nats) on the test images",
-    "generalization_gap": "train_accuracy - test_accuracy",
+    "generalization_gap": "train_accuracy - test_accuracy, with all that is said of `train_accuracy`",
     "f1_class_0": "F1 of class 0 on the test images (Tetris only; likewise 1, 2, 3)",
     "weights": "the network's `state_dict`, flattened: layer by layer, weight then bias, C order",
 }
