@@ -114,7 +114,7 @@ def _others(subject: Subject, report: Report) -> None:
 def picture_fault(path: Path) -> str:
     """Why a file is no PNG: chunks of the right check sums from the header to the end, and nothing after it."""
     content = path.read_bytes()
-    place, kinds = len(_PNG), []
+    place, kinds = len(_PNG), list[bytes]()
     if not content.startswith(_PNG):
         return "no PNG"
     while place < len(content) and kinds[-1:] != [b"IEND"]:

@@ -175,7 +175,7 @@ def _splits(subject: Subject, labels: pd.DataFrame, runs: pd.DataFrame, report: 
     where, spec = subject.name, subject.zoo.spec
     for run, splits in labels.groupby("run_id")["split"].unique().items():
         if len(splits) > 1:
-            report.problem(f"{where}/{splits[1]}: run {plain(run)} is also in {splits[0]}")
+            report.problem(f"{where}/{splits[1]}: run {plain(str(run))} is also in {splits[0]}")
     for run, split, fold in zip(runs.index, runs["split"], runs["fold"], strict=True):
         if split != (own := split_of(spec, run)):
             report.problem(f"{where}/{split}: run {plain(run)} belongs in {own}")
@@ -269,7 +269,7 @@ def _as_planned(subject: Subject, runs: pd.DataFrame, plan: Sequence[Run], repor
     recipe = subject.zoo.size.recipe
     configurations = runs[list(HYPERPARAMETERS)].to_dict("records")
     for run, values, found in zip(plan, configurations, runs["config_id"], strict=True):
-        known = {name: _plain(value) for name, value in values.items()}
+        known = {name: _plain(values[name]) for name in HYPERPARAMETERS}
         changed = dataclasses.asdict(run.training).items() - dataclasses.asdict(recipe.training).items()
         if found != (own := config_id(Hyperparameters(**known), dict(changed))):
             report.problem(f"{where}: config_id of run {run.run_id} is {brief(found)}, not {own}")
@@ -305,10 +305,11 @@ def _outcomes(subject: Subject, labels: pd.DataFrame, report: Report) -> None:
         right = labels[f"{part}_accuracy"] * images
         wrong = (right - right.round()).abs() > _ROUNDING
         if wrong.any():
-            first = labels.loc[wrong.idxmax()]
+            row = int(wrong.to_numpy().argmax())
+            first = labels.iloc[row]
             report.problem(
                 f"{first['example_id']}: {part}_accuracy {first[f'{part}_accuracy']:.6g} is no share of "
-                f"{images[first.name]:,.0f} images; {wrong.sum():,} rows have others"
+                f"{images.iloc[row]:,.0f} images; {wrong.sum():,} rows have others"
             )
     for part in ("train", "test"):
         if (negative := labels[f"{part}_loss"] < 0).any():
