@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zoobench.data.manifest import ConfigManifest, ReleaseEntry, file_entry, folder_entry
+from zoobench.data.manifest import ConfigManifest, ReleaseEntry, original_file, original_folder
 from zoobench.errors import ZoobenchError
 from zoobench.publishing.releases import OnRows, Release, Weights, work_folder, write_release
 from zoobench.zoos import Zoo
@@ -68,7 +68,7 @@ def import_comvex(
 def _predictor_files(paths: Sequence[Path], zoo: Zoo, per_run: int) -> Release:
     layout = layout_of(zoo.spec.network)
     files = [_File(path, zoo, layout) for path in paths]
-    entries = [file_entry(path.parent, path) for path in paths]
+    entries = [original_file(path) for path in paths]
     for position, entry in enumerate(entries):
         first = next(at for at, other in enumerate(entries) if other.sha256 == entry.sha256)
         if first != position:
@@ -194,7 +194,7 @@ def _collected(folder: Path, zoo: Zoo) -> Release:
 
     _check_runs(folder, fetch, labels, paths)
     notes = ["`run_id` is the run's folder.", _NO_HYPERPARAMETERS.format(more="")]
-    entry = ReleaseEntry(format="comvex", files=[folder_entry(folder, paths)], rows=len(labels), notes=notes)
+    entry = ReleaseEntry(format="comvex", files=[original_folder(folder, paths)], rows=len(labels), notes=notes)
     return Release(zoo, entry, labels, fetch)
 
 

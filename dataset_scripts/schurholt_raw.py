@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zoobench.data.manifest import DroppedRun, ReleaseEntry, folder_entry
+from zoobench.data.manifest import DroppedRun, ReleaseEntry, original_folder
 from zoobench.errors import ZoobenchError
 from zoobench.publishing.releases import Release
 from zoobench.zoos import Zoo
@@ -77,7 +77,7 @@ def read(folder: Path, zoo: Zoo) -> Release:
         *(f"Left out: {count:,} {what}." for what, count in left_out.items()),
     ]
     described = [run / name for run in runs for name in ("params.json", "result.json")]
-    origin = folder_entry(folder, [path for path in (*described, *files) if path.is_file()])
+    origin = original_folder(folder, [path for path in (*described, *files) if path.is_file()])
     entry = ReleaseEntry(format="schurholt", files=[origin], rows=len(labels), notes=notes)
     return Release(zoo, entry, known(zoo, labels), fetch, dropped)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from zoobench.data.manifest import ConfigManifest, DroppedRun, ReleaseEntry, file_entry
+from zoobench.data.manifest import ConfigManifest, DroppedRun, ReleaseEntry, original_file
 from zoobench.errors import ZoobenchError
 from zoobench.publishing.releases import OnRows, Release, work_folder, write_release
 from zoobench.zoos import Zoo
@@ -80,7 +80,7 @@ def _read_pickle(path: Path, zoo: Zoo) -> Release:
     labels["run_id"], how = run_names.run_ids(path, labels, told, lambda rows: weights[rows])
     dropped = _of_other_epochs(labels)
     notes = [how, *_notes(parts, labels), *shared_notes(zoo, labels)]
-    entry = ReleaseEntry(format="schurholt", files=[file_entry(path.parent, path)], rows=len(labels), notes=notes)
+    entry = ReleaseEntry(format="schurholt", files=[original_file(path)], rows=len(labels), notes=notes)
     labels = known(zoo, labels.drop(columns="epoch_of_results", errors="ignore"))
     return Release(zoo, entry, labels, lambda rows: weights[rows], dropped)
 

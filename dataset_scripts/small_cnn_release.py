@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from zoobench import zoos
-from zoobench.data.manifest import ConfigManifest, FileEntry, ReleaseEntry, file_entry
+from zoobench.data.manifest import ConfigManifest, OriginalFile, ReleaseEntry, original_file
 from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.publishing.releases import OnRows, Release, Weights, work_folder, write_release
 from zoobench.zoos.layout import Layer, layout_of
@@ -88,10 +88,10 @@ def import_small_cnn_zoo(
     """
     with work_folder(out, "small-cnn-zoo") as work:
         if source.is_file():
-            files, origin = _extract(source, work), [file_entry(source.parent, source)]
+            files, origin = _extract(source, work), [original_file(source)]
         else:
             files = _found(source)
-            origin = [file_entry(path.parent, path) for path in files.values()]
+            origin = [original_file(path) for path in files.values()]
         release = read_small_cnn_zoo(files, origin, nfn_split)
         return write_release(release, out, work, on_rows, replace=replace)
 
@@ -131,7 +131,7 @@ def _extract(archive: Path, work: Path) -> dict[str, Path]:
     return files
 
 
-def read_small_cnn_zoo(files: dict[str, Path], origin: Sequence[FileEntry], nfn_split: Path | None) -> Release:
+def read_small_cnn_zoo(files: dict[str, Path], origin: Sequence[OriginalFile], nfn_split: Path | None) -> Release:
     """Read labels and layout; the weights stay on disk until their rows are asked for."""
     rows, width = _open(files["weights.npy"]).shape
     metrics = _metrics(files["metrics.csv.gz"], rows)

@@ -177,9 +177,9 @@ with files.locked(pathlib.Path({str(tmp_path / "zoo")!r})):
     command = [sys.executable, "-c", f"import pathlib\nfrom zoobench import files\n{code}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(ZoobenchError, match=f"zoo is being written by process {holder.pid} on .* since 20"):
-            with locked(tmp_path / "zoo", wait=False):
-                pass
+        refusal = pytest.raises(ZoobenchError, match=f"zoo is being written by process {holder.pid} on .* since 20")
+        with refusal, locked(tmp_path / "zoo", wait=False):
+            pass
         holder.kill()
     with locked(tmp_path / "zoo", wait=False):
         assert [path.name for path in tmp_path.iterdir()] == [".zoo.lock"]

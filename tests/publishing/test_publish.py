@@ -142,7 +142,7 @@ def test_configs_on_the_hub_are_not_lost(hub, folder, tmp_path):
     assert publish(hub.url, tmp_path, folder).returncode == 0
     path = hub.folder(REPO) / "manifest.json"
     content = json.loads(path.read_text())
-    content["configs"]["hyp"] = content["configs"]["seed"]
+    content["configs"]["hyp"] = content["configs"]["seed"] | {"files": []}
     path.write_text(json.dumps(content))
     done = publish(hub.url, tmp_path, folder)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -1,31 +1,30 @@
 """Building a zoo from scratch: train the population, write the dataset folder.
 
 The folder is what would be pushed to the Hub (see ``card`` and ``manifest``). Chunks of runs are kept in a hidden work
-folder beside it, each written whole or not at all, so that a killed build can resume; the dataset folder changes only
-when all are there.
+folder beside it, each with its sha256 (see ``finished``), so that a killed build can resume; the dataset folder changes
+only when all are there.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import itertools
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..data import manifest, shards
+from ..data import manifest
 from ..data.folder import Places
 from ..errors import ZoobenchError
-from ..files import write_atomically
+from ..files import locked, remove, write_atomically
 from ..publishing.gallery import image_gallery
-from ..publishing.writing import write_config
+from ..publishing.writing import check_target, write_config
 from ..training.images import Images, load_images
 from ..zoos import Zoo
-from ..zoos.runs import Run, runs_of
+from ..zoos.runs import runs_of
+from . import finished
 from .chunks import Chunk
 from .engine import Engine
 from .engines import local
@@ -71,35 +70,44 @@ def build(
 
     Raises:
         ZoobenchError: the zoo cannot be built, its images cannot be had, ``out`` cannot be written, or the
-            interrupted build whose chunks are there was of another recipe.
+            interrupted build whose chunks are there was of another recipe, another process builds the same zoo, or
+            what is in its place is no dataset folder.
     """
+    check_target(zoo, out)
     runs = runs_of(zoo, seed)
     images = load_images(zoo.spec, zoo.size, images_folder)
     work = out / f".{zoo.repo}-{zoo.spec.config}.build"
+    size = zoo.size
+    chunks = [
+        Chunk(zoo.spec, start, tuple(runs[start : start + size.chunk]), size.checkpoints)
+        for start in range(0, len(runs), size.chunk)
+    ]
     try:
-        if not resume:
-            shutil.rmtree(work, ignore_errors=True)
-        _lay_plan(work, zoo, images, seed)
-        dropped = _train_chunks(work, zoo, runs, images, device, on_progress, engine, workers)
-        if len(dropped) == len(runs):
-            raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
-        about = {
-            "recipe": manifest.to_json(zoo.size.recipe),
-            "seed": seed,
-            "images": _images_entry(zoo, images),
-            "dropped": dropped,
-        }
-        picture = Places(zoo.spec.config).picture("images")
-        folder = write_config(
-            zoo,
-            out,
-            work,
-            sorted(work.glob("chunk-*.parquet")),
-            about,
-            lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh.locate(picture)),
-        )
-        shutil.rmtree(work)
-        return folder.path
+        with locked(out / f"{zoo.repo}-{zoo.spec.config}", wait=False):
+            if not resume:
+                remove(work)
+            _lay_plan(work, zoo, images, seed)
+            dropped = _train_chunks(work, chunks, images, device, on_progress, engine, workers)
+            if len(dropped) == len(runs):
+                raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
+            finished.check_complete(work, chunks, dropped)
+            about = {
+                "recipe": manifest.to_json(size.recipe),
+                "seed": seed,
+                "images": _images_entry(zoo, images),
+                "dropped": dropped,
+            }
+            picture = Places(zoo.spec.config).picture("images")
+            folder = write_config(
+                zoo,
+                out,
+                work,
+                [finished.rows_of(work, chunk) for chunk in chunks],
+                about,
+                lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh.locate(picture)),
+            )
+            remove(work)
+            return folder.path
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
 
@@ -129,51 +137,49 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     }
     text = json.dumps(plan, indent=1)
     path = work / "plan.json"
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
-    if finished := len(list(work.glob("chunk-*.json"))):
+    if there := len(finished.records(work)):
         raise ZoobenchError(
-            f"cannot go on with {zoo.id}: finished chunks in {work} ({finished}) are of another recipe, other "
+            f"cannot go on with {zoo.id}: finished chunks in {work} ({there}) are of another recipe, other "
             "images or other versions; --no-resume deletes them and starts again"
         )
-    shutil.rmtree(work, ignore_errors=True)
+    remove(work)
     work.mkdir(parents=True)
     write_atomically(path, text.encode())
 
 
 def _train_chunks(
     work: Path,
-    zoo: Zoo,
-    runs: list[Run],
+    chunks: Sequence[Chunk],
     images: Images,
     device: str,
     on_progress: Callable[[Progress], None] | None,
     engine: Engine,
     workers: int | None,
 ) -> list[manifest.DroppedRun]:
-    """Train every chunk that is not there yet. A chunk is there when its list of dropped runs is, which comes last."""
-    size = zoo.size
-    chunks = [
-        Chunk(zoo.spec, start, tuple(runs[start : start + size.chunk]), size.checkpoints)
-        for start in range(0, len(runs), size.chunk)
-    ]
-    finished = {chunk.start: work / f"chunk-{chunk.start:06d}.json" for chunk in chunks}
-    missing = [chunk for chunk in chunks if not finished[chunk.start].exists()]
-    epochs = {chunk.start: 0 if chunk in missing else max(size.checkpoints) for chunk in chunks}
+    """Train every chunk that is not there yet.
+
+    Returns:
+        the runs that diverged, in order.
+    """
+    there = {chunk.start: finished.dropped_of(work, chunk) for chunk in chunks}
+    missing = [chunk for chunk in chunks if there[chunk.start] is None]
+    last = max(chunks[0].checkpoints)
+    epochs = {chunk.start: 0 if chunk in missing else last for chunk in chunks}
     lengths = {chunk.start: len(chunk.runs) for chunk in chunks}
+    runs = sum(lengths.values())
     resumed = sum(epochs[start] * lengths[start] for start in epochs)
 
     def on_epoch(chunk: Chunk, epoch: int) -> None:
         epochs[chunk.start] = epoch
         if on_progress:
             done = sum(epochs[start] * lengths[start] for start in epochs)
-            complete = sum(lengths[start] for start in epochs if epochs[start] == max(size.checkpoints))
-            on_progress(Progress(len(runs), complete, len(runs) * max(size.checkpoints), done, resumed))
+            complete = sum(lengths[start] for start in epochs if epochs[start] == last)
+            on_progress(Progress(runs, complete, runs * last, done, resumed))
 
     if missing:
-        for chunk, (table, lost) in engine(missing, images, device, workers, on_epoch):
-            shards.write_table(finished[chunk.start].with_suffix(".parquet"), table)
-            content = json.dumps([run.model_dump() for run in lost])
-            write_atomically(finished[chunk.start], content.encode())
-    lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
-    return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]
+        for chunk, trained in engine(missing, images, device, workers, on_epoch):
+            finished.keep(work, chunk, trained)
+            there[chunk.start] = trained[1]
+    return [run for chunk in chunks for run in there[chunk.start] or ()]

@@ -14,11 +14,14 @@ from pathlib import Path
 
 from ..errors import ZoobenchError
 from ..files import sha256_of
+from ..paths import inside
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import ConfigManifest, FileEntry, Manifest, read_manifest, write_manifest
 
 CARD = "README.md"
 PICTURES = "pictures"
+# Folders that all configs share.
+RESERVED = ("labels", "protocols", "references", PICTURES)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,13 @@ class Places:
     def picture(self, name: str) -> str:
         return f"{PICTURES}/{self.config}-{name}.png"
 
+    def has(self, path: str) -> bool:
+        """Whether a path of a file belongs to the config, and to no other."""
+        folder, _, name = path.rpartition("/")
+        if folder == PICTURES:
+            return name.startswith(f"{self.config}-") and name.endswith(".png")
+        return folder in self.folders
+
     def row_files(self, split: str, listed: Iterable[FileEntry]) -> list[FileEntry]:
         """Those of a manifest's files that hold rows of a split, in order."""
         return [file for file in listed if fnmatchcase(file.path, self.shards(split))]
@@ -102,8 +112,23 @@ class DatasetFiles(ABC):
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What ``manifest.json`` says; reading it raises what ``read_manifest`` does."""
-        return read_manifest(self.home())
+        """What ``manifest.json`` says.
+
+        Raises:
+            ZoobenchError: it cannot be read (see ``read_manifest``), or names files that are not of its configs.
+        """
+        read = read_manifest(self.home())
+        for name, config in read.configs.items():
+            if name in RESERVED:
+                raise ZoobenchError(
+                    f"the manifest of {self} has a config {name!r}, which is the name of another folder"
+                )
+            for entry in config.files:
+                if not Places(name).has(entry.path):
+                    raise ZoobenchError(
+                        f"the manifest of {self} lists {entry.path!r} for {name}, which is not of {name}"
+                    )
+        return read
 
     def config(self, name: str) -> ConfigManifest:
         """What the manifest says of a config.
@@ -156,14 +181,19 @@ class DatasetFolder(DatasetFiles):
         return self.is_there and name in self.manifest.configs
 
     def locate(self, path: str) -> Path:
-        """Where a file or a folder of it lies, or will lie."""
-        return self.path / path
+        """Where a file or a folder of it lies, or will lie.
+
+        Raises:
+            ZoobenchError: it would lie elsewhere, or there is a link on the way.
+        """
+        return inside(self.path, path)
 
     def home(self) -> Path:
         return self.path
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Say what the folder holds from now on; its files are there already."""
+        self.locate(MANIFEST)
         write_manifest(self.path, manifest)
         self.manifest = manifest
         self._digests.clear()

@@ -10,10 +10,13 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from ..errors import ZoobenchError
 from ..files import sha256_of, write_atomically
+from ..paths import InsidePath
 from ..strict import Strict, read_versioned
 from ..zoos.layout import Layout
 
@@ -21,12 +24,18 @@ SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 
 
-class FileEntry(Strict):
-    """A file of the folder: path relative to it, size in bytes."""
+class OriginalFile(Strict):
+    """A file that was read to make a config, under the name that it had; size in bytes."""
 
     path: str
     sha256: str
     size: int
+
+
+class FileEntry(OriginalFile):
+    """A file of the folder: path relative to it, size in bytes."""
+
+    path: InsidePath
 
 
 class DroppedRun(Strict):
@@ -62,7 +71,7 @@ class ReleaseEntry(Strict):
     """
 
     format: str
-    files: list[FileEntry]
+    files: list[OriginalFile]
     rows: int
     notes: list[str]
 
@@ -106,11 +115,15 @@ class ConfigManifest(Strict):
         raise ZoobenchError(f"the manifest of {self.zoo} lists no file {path!r}")
 
 
+# What may be the name of a folder, here and on the Hub.
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+
+
 class Manifest(Strict):
     schema_version: int
-    repo: str
+    repo: _Name
     scale: str
-    configs: dict[str, ConfigManifest]
+    configs: dict[_Name, ConfigManifest]
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -133,13 +146,17 @@ def file_entry(folder: Path, path: Path) -> FileEntry:
     return FileEntry(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
 
 
-def folder_entry(folder: Path, paths: Sequence[Path]) -> FileEntry:
+def original_file(path: Path) -> OriginalFile:
+    return OriginalFile(path=path.name, sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def original_folder(folder: Path, paths: Sequence[Path]) -> OriginalFile:
     """One entry for many files below a folder: their sizes in all, and a sha256 over their names and sha256."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
     size = sum(path.stat().st_size for path in paths)
-    return FileEntry(path=f"{folder.name}/", sha256=digest.hexdigest(), size=size)
+    return OriginalFile(path=f"{folder.name}/", sha256=digest.hexdigest(), size=size)
 
 
 def to_json(declaration: Any) -> Any:

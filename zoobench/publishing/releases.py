@@ -10,7 +10,6 @@ written.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow as pa
 from ..data import manifest, schema, shards
 from ..data.folder import DatasetFolder, Places
 from ..errors import ZoobenchError
+from ..files import beside
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
 from ..zoos.runs import config_id
@@ -36,7 +36,7 @@ from .release_checks import (
     in_range,
 )
 from .soundness.networks import fingerprint
-from .writing import write_config
+from .writing import check_target, write_config
 
 _PART_BYTES = 64_000_000
 
@@ -74,15 +74,12 @@ def work_folder(out: Path, name: str) -> Iterator[Path]:
         ZoobenchError: for an OSError inside the ``with`` block: a full disk, a folder that cannot be written.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
-    work = out / f".{name}.import"
     try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        yield work
+        with beside(out / f"{name}-import") as work:
+            yield work
     except OSError as error:
         raise ZoobenchError(f"cannot read or write {error.filename or out}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
         with contextlib.suppress(OSError):
             for path in made:
                 path.rmdir()
@@ -107,8 +104,12 @@ def write_release(
         ZoobenchError: labels out of their range or not those of the zoo, checkpoints that come twice, a split without
             runs, or an import of other files that is there already.
     """
-    if not replace:
-        _check_not_another(release, out)
+
+    def may_replace(folder: DatasetFolder) -> None:
+        if not replace:
+            _check_not_another(release, folder)
+
+    may_replace(check_target(release.zoo, out))
     labels = in_range(release.labels)
     check_not_twice(labels)
     dropped = {run.run_id: run for run in release.dropped}
@@ -148,16 +149,14 @@ def write_release(
             shards.write_table(path, _protocol(release.labels, chosen, dropped))
 
     about = {"release": release.entry, "dropped": runs_dropped}
-    folder = write_config(release.zoo, out, work, parts, about, add_protocols)
+    folder = write_config(release.zoo, out, work, parts, about, add_protocols, may_replace)
     return folder.path, folder.config(config)
 
 
-def _check_not_another(release: Release, out: Path) -> None:
+def _check_not_another(release: Release, folder: DatasetFolder) -> None:
     """What was imported from other files stays unless it is to be replaced."""
-    folder, config = out / release.zoo.repo, release.zoo.spec.config
-    if not (folder / manifest.FILE_NAME).exists():
-        return
-    there = manifest.read_manifest(folder).configs.get(config)
+    config = release.zoo.spec.config
+    there = folder.config(config) if folder.has_config(config) else None
     if there is None or there.release is None:
         return
     old, new = ({file.sha256: file.path for file in entry.files} for entry in (there.release, release.entry))

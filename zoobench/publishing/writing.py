@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..data import manifest, shards
-from ..data.folder import CARD, PICTURES, DatasetFolder, Places
-from ..files import write_atomically
+from ..data.folder import CARD, MANIFEST, PICTURES, DatasetFolder, Places, below
+from ..errors import ZoobenchError
+from ..files import beside, locked, write_atomically
 from ..weightspace import plots
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
@@ -38,6 +39,7 @@ def write_config(
     parts: Sequence[Path],
     about: dict[str, Any],
     add: Callable[[DatasetFolder], None] | None = None,
+    check: Callable[[DatasetFolder], None] = lambda folder: None,
 ) -> DatasetFolder:
     """Write a config of the dataset folder ``out/<repo>``.
 
@@ -48,9 +50,13 @@ def write_config(
         parts: parquet files of rows; all rows of a run are in one of them.
         about: fields of the manifest entry that the rows do not tell: where they come from, and what was dropped.
         add: writes more files at their places in the folder that it is given: pictures for the card, named protocols.
+        check: raises if what the dataset folder holds must stay.
 
     Returns:
         the dataset folder.
+
+    Raises:
+        ZoobenchError: see ``check_target``.
     """
     spec, fresh = zoo.spec, DatasetFolder(work / "fresh")
     shutil.rmtree(fresh.path, ignore_errors=True)
@@ -80,29 +86,61 @@ def write_config(
         built=datetime.datetime.now(datetime.UTC).date().isoformat(),
         **about,
     )
-    return _install(fresh, DatasetFolder(out / zoo.repo), zoo, entry)
+    with locked(out / zoo.repo):
+        target = check_target(zoo, out)
+        check(target)
+        _install(fresh, target, zoo, entry)
+    return target
 
 
-def _install(fresh: DatasetFolder, folder: DatasetFolder, zoo: Zoo, entry: manifest.ConfigManifest) -> DatasetFolder:
-    """Move the prepared files into the dataset folder, then write its manifest and card."""
+def check_target(zoo: Zoo, out: Path) -> DatasetFolder:
+    """The dataset folder ``out/<repo>``, into which a config of a zoo may be written; it need not be there.
+
+    Raises:
+        ZoobenchError: what is there is no dataset folder, one of something else, or cannot be read.
+    """
+    folder = DatasetFolder(out / zoo.repo)
+    if folder.is_there:
+        if (held := folder.manifest.repo) != zoo.repo:
+            raise ZoobenchError(f"{folder} holds {held}, not {zoo.repo}; give another --out")
+    elif folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise ZoobenchError(f"{folder} is there and is no dataset folder: it has no {MANIFEST}; give another --out")
+    for place in (CARD, PICTURES, *Places(zoo.spec.config).folders):
+        folder.locate(place)
+    return folder
+
+
+def _install(fresh: DatasetFolder, folder: DatasetFolder, zoo: Zoo, entry: manifest.ConfigManifest) -> None:
+    """Move the prepared files into the dataset folder, then write its manifest and card.
+
+    A folder that is new appears whole. In one that is there each place is exchanged by renaming.
+    """
     configs = dict(folder.manifest.configs) if folder.is_there else {}
-    if old := configs.get(zoo.spec.config):
-        for gone in old.files:
-            folder.locate(gone.path).unlink(missing_ok=True)
+    old = configs.get(zoo.spec.config)
     configs[zoo.spec.config] = entry
-    folder.locate(PICTURES).mkdir(parents=True, exist_ok=True)
-    for place in Places(zoo.spec.config).folders:
-        source, target = fresh.locate(place), folder.locate(place)
-        if target.exists():
-            shutil.rmtree(target)
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, target)
-    for picture in fresh.locate(PICTURES).iterdir():
-        picture.replace(folder.locate(PICTURES) / picture.name)
-    whole = manifest.Manifest(
+    described = manifest.Manifest(
         schema_version=manifest.SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs=dict(sorted(configs.items()))
     )
-    folder.write_manifest(whole)
-    write_atomically(folder.locate(CARD), card.render(whole).encode())
-    return folder
+    if not folder.is_there:
+        _describe(fresh, described)
+        fresh.path.replace(folder.path)
+        return
+    with beside(folder.path) as removed:
+        for number, place in enumerate(Places(zoo.spec.config).folders):
+            source, target = fresh.locate(place), folder.locate(place)
+            if target.exists():
+                target.rename(removed / str(number))
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.rename(target)
+        folder.locate(PICTURES).mkdir(exist_ok=True)
+        for path in below(PICTURES, entry.files):
+            fresh.locate(path).replace(folder.locate(path))
+        for path in set(below(PICTURES, old.files if old else ())) - set(below(PICTURES, entry.files)):
+            folder.locate(path).unlink(missing_ok=True)
+        _describe(folder, described)
+
+
+def _describe(folder: DatasetFolder, described: manifest.Manifest) -> None:
+    folder.write_manifest(described)
+    write_atomically(folder.locate(CARD), card.render(described).encode())
