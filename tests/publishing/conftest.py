@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zoobench.data.manifest import DroppedRun, FileEntry, ReleaseEntry
+from zoobench.data.manifest import DroppedRun, OriginalFile, ReleaseEntry
 from zoobench.publishing.releases import Release, work_folder, write_release
 from zoobench.zoos import resolve
 
@@ -31,7 +31,7 @@ class Trained:
         weights = self.weights if weights is None else weights
         entry = ReleaseEntry(
             format="schurholt",
-            files=[FileEntry(path="dataset.pt", sha256="0" * 64, size=1000)],
+            files=[OriginalFile(path="dataset.pt", sha256="0" * 64, size=1000)],
             rows=len(labels) + len(dropped),
             notes=["`train_accuracy` is the running accuracy inside the epoch."],
         )

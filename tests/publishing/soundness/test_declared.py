@@ -1,5 +1,6 @@
 import pytest
 
+from zoobench.errors import ZoobenchError
 from zoobench.publishing.verify import verify
 
 from ..damage import edit_manifest
@@ -75,8 +76,18 @@ def test_a_config_under_another_name_is_named(folder):
         content["configs"]["hyp"] = content["configs"].pop("seed")
 
     edit_manifest(folder, rename)
-    problems = verify(folder, sample=0)
-    assert "hyp: zoo tetris-zoo-tiny/seed is the config 'seed'" in problems
+    with pytest.raises(ZoobenchError, match="for hyp, which is not of hyp"):
+        verify(folder, sample=0)
+    # Also where its files have moved with it.
+    for place in ("", "labels/", "references/"):
+        (folder / f"{place}seed").rename(folder / f"{place}hyp")
+    for picture in (folder / "pictures").iterdir():
+        picture.rename(picture.with_name(picture.name.replace("seed-", "hyp-", 1)))
+    text = (folder / "manifest.json").read_text()
+    for place in ("", "labels/", "references/"):
+        text = text.replace(f'"{place}seed/', f'"{place}hyp/')
+    (folder / "manifest.json").write_text(text.replace('"pictures/seed-', '"pictures/hyp-'))
+    assert "hyp: zoo tetris-zoo-tiny/seed is the config 'seed'" in verify(folder, sample=0)
 
 
 def test_a_folder_of_another_repo_is_named(folder):
