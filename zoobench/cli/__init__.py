@@ -175,13 +175,15 @@ def verify(
     target: Annotated[str, typer.Argument(help="A dataset folder, or the id of a zoo in ZOOBENCH_DATA.")],
     sample: Annotated[int, typer.Option(min=0, help="Networks per config to rebuild and measure again.")] = 8,
     images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Check a dataset folder: files, rows, splits, and sampled networks against their recorded scores.
+    """Check a dataset folder: all that its manifest states, files, rows, splits, and sampled networks.
 
-    Exits with code 1 and a list if something is wrong. Example: zoobench verify tetris-zoo/seed --sample 20
+    Exits with code 1 and a list if something is wrong; says on stderr what could not be checked.
+    Example: zoobench verify tetris-zoo/seed --sample 20
     """
     from ..data import hub
-    from ..publishing.verify import verify as check
+    from ..publishing.verify import examine
     from ..zoos import resolve
     from . import progress
 
@@ -190,12 +192,18 @@ def verify(
         zoo = resolve(target)
         folder, configs = hub.data_home() / zoo.repo, [zoo.spec.config]
     with needs("torch", "build"), progress.spinner("verifying"):
-        problems = check(folder, configs, sample, images)
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
+        found = examine(folder, configs, sample, images)
+    if as_json:
+        print_json({"folder": str(folder), "sound": not found.problems, **found.to_json()})
+    else:
+        for problem in found.problems:
+            typer.echo(shown(problem))
+        for line in (*(f"note: {note}" for note in found.notes), *found.not_checked_lines()):
+            typer.echo(shown(line), err=True)
+        if not found.problems:
+            typer.echo(f"{folder} is sound")
+    if found.problems:
         raise typer.Exit(1)
-    typer.echo(f"{folder} is sound")
 
 
 @app.command()

@@ -35,9 +35,9 @@ from .release_checks import (
     check_not_twice,
     check_splits,
     check_zoo,
-    fingerprint,
     in_range,
 )
+from .soundness.networks import fingerprint
 from .writing import check_target, write_config
 
 _PART_BYTES = 64_000_000
