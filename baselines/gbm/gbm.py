@@ -7,7 +7,6 @@ Classes are predicted by the same trees with a softmax.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.predictors.predictor import Examples
 from zoobench.predictors.search import Distribution
@@ -124,7 +124,7 @@ class GBMPredictor:
                 random_state=self.seed,
                 deterministic=True,
                 force_row_wise=True,
-                n_jobs=os.cpu_count(),
+                n_jobs=usable_cores(),
                 verbosity=-1,
             )
             target, judge = train.targets[task].to_numpy(), validation.targets[task].to_numpy()
@@ -146,7 +146,7 @@ class GBMPredictor:
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
         x = self._features(test)
-        threads = os.cpu_count()
+        threads = usable_cores()
         predicted = {task: np.asarray(model.predict(x, num_threads=threads)) for task, model in self.models_.items()}
         for task, names in self.names_.items():
             # Of two classes LightGBM gives the probability of the second alone.

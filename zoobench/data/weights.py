@@ -16,6 +16,7 @@ import numpy as np
 import platformdirs
 import pyarrow.parquet as pq
 
+from ..cores import usable_cores
 from ..errors import ZoobenchError
 from ..files import whole
 
@@ -90,6 +91,6 @@ def _fill(matrix: np.ndarray, files: Sequence[Path]) -> None:
                 start = end
         assert start == stop
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for _ in pool.map(decode, jobs):
             pass

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from ..cores import usable_cores
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,7 +19,7 @@ def hardware() -> str:
 
     info = Path("/proc/cpuinfo")
     models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-    cpu = f"{os.cpu_count()} CPU cores{f' ({models[0]})' if models else ''}"
+    cpu = f"{usable_cores()} CPU cores{f' ({models[0]})' if models else ''}"
     return f"{cpu}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else cpu
 
 
