@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..data import hub
 from ..data.hub import Store
+from ..data.tables import read_table
 from ..errors import ZoobenchError, look_up
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
@@ -78,7 +78,7 @@ def _listed(name: str) -> Callable[[Zoo, Store], Rows | None]:
         if found is None:
             return None
         path, sha256 = found
-        listed = pq.read_table(path).to_pandas()
+        listed = read_table(path, ["example_id", "split"]).to_pandas()
         everything = pd.concat([hub.load_labels(zoo, split, store).frame for split in SPLITS]).set_index("example_id")
         ids = listed.loc[listed["split"] == "test", "example_id"]
         return Rows(everything.loc[ids].reset_index(), ids.iloc[:0], sha256)
