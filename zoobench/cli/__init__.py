@@ -210,7 +210,8 @@ def serve(
 
     for hub_id in server.dataset_folders(directory):
         typer.echo(f"serving {hub_id}")
-    typer.echo(f"use it: HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
+    direct = "NO_PROXY=127.0.0.1 " if any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY")) else ""
+    typer.echo(f"use it: {direct}HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
     server.run(directory, port)
 
 
@@ -264,6 +265,12 @@ def _mount_commands() -> None:
         app.add_typer(point.load(), name=point.name)
 
 
+def _at_home(argument: str) -> str:
+    """``~`` is the user's home in ``--out=~/zoos``, too, which shells leave alone."""
+    option, given, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + given + os.path.expanduser(value)
+
+
 def main() -> None:
     """Entry point of the ``zoobench`` command."""
     if not sys.stderr.isatty():
@@ -273,7 +280,7 @@ def main() -> None:
     with output.shielded():
         _mount_commands()
         try:
-            app()
+            app(args=[_at_home(argument) for argument in sys.argv[1:]])
         except ZoobenchError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)

@@ -25,7 +25,7 @@ from ..weightspace import plots
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
 from ..zoos.splits import SPLITS, split_of
-from . import card
+from . import card, installed
 from .references import write_references
 
 _VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
@@ -80,7 +80,9 @@ def write_config(
         built=datetime.datetime.now(datetime.UTC).date().isoformat(),
         **about,
     )
-    return _install(fresh, DatasetFolder(out / zoo.repo), zoo, entry)
+    folder = _install(fresh, DatasetFolder(out / zoo.repo), zoo, entry)
+    installed.note_if_outdated(folder, spec.config)
+    return folder
 
 
 def _install(fresh: DatasetFolder, folder: DatasetFolder, zoo: Zoo, entry: manifest.ConfigManifest) -> DatasetFolder:
