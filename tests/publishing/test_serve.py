@@ -125,6 +125,32 @@ print(json.dumps([zoo.weights.shape[0], cached, message]))
     assert "\n" not in message
 
 
+def test_a_download_that_went_bad_in_the_hubs_cache_is_told_with_the_way_out(endpoint, tmp_path):
+    code = """
+import json, os
+from pathlib import Path
+import zoobench
+from zoobench.errors import ZoobenchError
+os.environ["ZOOBENCH_DATA"] = "nowhere"
+def load():
+    return zoobench.load_zoo("tetris-zoo-tiny/seed", split="test").weights.tolist()
+before = load()
+(path,) = Path(os.environ["HF_HOME"]).rglob("test-00000-of-00001.parquet")
+blob = path.resolve()
+content = bytearray(blob.read_bytes())
+content[len(content) // 2] ^= 1
+blob.write_bytes(content)
+try:
+    load()
+except ZoobenchError as error:
+    message = str(error)
+blob.unlink()
+print(json.dumps([message.startswith(f"{path} has sha256 "), message.endswith(
+    f"; delete {blob}, and it is downloaded again"), load() == before]))
+"""
+    assert client(code, endpoint, tmp_path) == [True, True, True]
+
+
 def test_files_come_with_their_sha256_as_etag_and_in_ranges(endpoint, tiny_home):
     path = tiny_home / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet"
     content = path.read_bytes()
