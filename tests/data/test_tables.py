@@ -13,6 +13,7 @@ import pytest
 from zoobench.data import hub, manifest, tables
 from zoobench.data.folder import DatasetFolder
 from zoobench.errors import ZoobenchError
+from zoobench.weightspace.perturb import perturb, read_perturbed
 from zoobench.zoos import resolve
 
 ROWS = {split: f"seed/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test")}
@@ -229,6 +230,29 @@ def test_labels_without_ids_are_one_line(copied):
     describe_as_it_is(copied)
     with pytest.raises(ZoobenchError, match=r"labels/seed/test.parquet has no column 'run_id'"):
         hub.load_labels(resolve("tetris-zoo-tiny/seed"), "test")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BROKEN if kind != "link to nothing"])
+def test_a_perturbed_copy_that_is_something_else_is_one_line(copied, tmp_path, kind):
+    make, named = BROKEN[kind]
+    path = perturb(resolve("tetris-zoo-tiny/seed"), tmp_path / "perturbed", sample=2)[0]
+    put(path, make)
+    with pytest.raises(ZoobenchError) as error:
+        list(read_perturbed(tmp_path / "perturbed"))
+    assert f"{path} is {named}" in str(error.value)
+
+
+@pytest.mark.parametrize("vouched", [False, True])
+@pytest.mark.parametrize("kind", ["truncated", "pointer", "empty", "pages"])
+def test_references_that_are_something_else_are_one_line_in_evaluate(zoobench, copied, tmp_path, kind, vouched):
+    frame = pd.read_parquet(copied / LABELS)[["example_id"]].assign(zoo="tetris-zoo-tiny/seed", accuracy=0.5)
+    frame.to_parquet(tmp_path / "p.parquet")
+    put(copied / REFERENCE, DAMAGED[kind][0])
+    if vouched:
+        describe_as_it_is(copied)
+    outcome = zoobench("evaluate", "--predictions", tmp_path / "p.parquet")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+    assert str(copied / REFERENCE) in outcome.err
 
 
 def test_a_sound_file_is_nothing_else(copied):

@@ -276,6 +276,11 @@ def main() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in ("no_proxy", "NO_PROXY"):
+        # A Hub on this machine (see `serve`) is asked without a proxy.
+        direct = [host for host in os.environ.get(name, "").split(",") if host]
+        if "*" not in direct:
+            os.environ[name] = ",".join(dict.fromkeys([*direct, "127.0.0.1", "localhost"]))
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
     with output.shielded():
         _mount_commands()

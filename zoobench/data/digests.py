@@ -6,9 +6,11 @@ What a large file hashed to is kept in the user's cache, where there is one that
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def digest_of(path: Path, anew: bool = False) -> str:
         anew: read it, whatever is known.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
     """
     stamp, start = _stamp(path), time.time_ns()
     if not anew and (known := _known.get(stamp) or _kept(path, stamp)):
@@ -49,6 +51,8 @@ def digest_of(path: Path, anew: bool = False) -> str:
 def _stamp(path: Path) -> _Stamp:
     """Device, inode, size and times. That of the last change cannot be set back, as that of the last writing can."""
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
