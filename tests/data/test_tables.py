@@ -42,9 +42,9 @@ def nowhere(path, good):
 
 # What lies there, and what it is called.
 BROKEN = {
-    "truncated": (lambda good: good[:-100], "truncated, its end is missing"),
-    "half": (lambda good: good[: len(good) // 2], "truncated, its end is missing"),
-    "magic alone": (lambda good: b"PAR1", "truncated, its end is missing"),
+    "truncated": (lambda good: good[:-100], "truncated or overwritten at its end"),
+    "half": (lambda good: good[: len(good) // 2], "truncated or overwritten at its end"),
+    "magic alone": (lambda good: b"PAR1", "truncated or overwritten at its end"),
     "empty": (lambda good: b"", "empty"),
     "pointer": (lambda good: LFS, "a git-lfs pointer, not the file that it points to; run `git lfs pull`"),
     "page": (lambda good: PAGE, "a web page (HTML), not the file"),
@@ -108,7 +108,7 @@ def test_a_truncated_file_is_told_with_both_sizes(copied):
     with pytest.raises(ZoobenchError) as error:
         hub.load_split(resolve("tetris-zoo-tiny/seed"), "train")
     assert str(error.value) == (
-        f"{copied / ROWS['train']} is truncated, its end is missing: it has {size - 100:,} bytes, the manifest says "
+        f"{copied / ROWS['train']} is truncated or overwritten at its end: it has {size - 100:,} bytes, the manifest says "
         f"{size:,}; build or download tetris-zoo-tiny/seed again"
     )
 

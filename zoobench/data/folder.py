@@ -116,22 +116,21 @@ class DatasetFiles(ABC):
         return configs[name]
 
     def checked(self, path: str, config: ConfigManifest) -> tuple[Path, str]:
-        """A file of a config and its sha256, which must be the manifest's; so must its size.
+        """A file of a config and its sha256, which must be the manifest's.
 
         Raises:
             ZoobenchError: the manifest does not list it, it cannot be had, or it is another one.
         """
         recorded, found = config.file(path), self.file(path)
         with tables.reading(found):
-            size = found.stat().st_size
-            digest = digest_of(found) if size == recorded.size else ""
-            if digest and digest != recorded.sha256:
+            digest, size = digest_of(found), found.stat().st_size
+            if digest != recorded.sha256:
                 digest = digest_of(found, anew=True)
         if digest != recorded.sha256:
-            differs = f"has sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…"
-            if not digest:
-                differs = f"has {size:,} bytes, the manifest says {recorded.size:,}"
             kind = tables.what_it_is(found) if found.suffix == ".parquet" else ""
+            differs = f"has sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…"
+            if kind and size != recorded.size:
+                differs = f"has {size:,} bytes, the manifest says {recorded.size:,}"
             raise ZoobenchError(
                 f"{found} {f'is {kind}: it ' if kind else ''}{differs}; {self.way_out(found, config.zoo)}"
             )

@@ -95,7 +95,7 @@ def what_it_is(path: Path) -> str:
     if not head:
         return "empty"
     if head.startswith(_MAGIC):
-        return "" if tail == _MAGIC and status.st_size > 2 * len(_MAGIC) else "truncated, its end is missing"
+        return "" if tail == _MAGIC and status.st_size > 2 * len(_MAGIC) else "truncated or overwritten at its end"
     text = head.lstrip().lower()
     for beginning, kind in _BEGINNINGS:
         if text.startswith(beginning):

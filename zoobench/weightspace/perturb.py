@@ -77,6 +77,8 @@ class PerturbedZoo:
         width = layout_of(resolve(self.manifest.zoo).spec.network).size
         for name, entry in self.manifest.perturbations.items():
             path = self.folder / entry.path
+            if not path.exists():
+                raise ZoobenchError(f"cannot read {path}, which {FILE_NAME} lists: there is no such file")
             with tables.reading(path):
                 digest = digest_of(path)
             if digest != entry.sha256:
