@@ -109,7 +109,7 @@ def main() -> None:
         del labels
         environment = os.environ | {"ZOOBENCH_DATA": folder}
         command = [sys.executable, "-c", _SCORE, str(path), str(arguments.resamples)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         seconds, gigabytes, tau = done.stdout.split(maxsplit=2)
     report = {
         "rows": arguments.rows,

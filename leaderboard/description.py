@@ -99,7 +99,7 @@ def read_description(path: Path) -> Description:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ZoobenchError(f"{path} has more than {_MOST_BYTES:,} bytes; describe the method in less")
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _check_keys(path, node)
         content = yaml.safe_load(text)

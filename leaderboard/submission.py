@@ -135,7 +135,7 @@ def new_submission(board: Path, name: str) -> Path:
         raise ZoobenchError(f"submission name {name!r} is not lower-case letters, digits, '.', '_' and '-', 64 at most")
     try:
         folder.mkdir(parents=True)
-        (folder / FILE_NAME).write_text(TEMPLATE.format(name=name))
+        (folder / FILE_NAME).write_bytes(TEMPLATE.format(name=name).encode())
     except FileExistsError:
         raise ZoobenchError(f"{folder} is there already; choose another name, or edit it") from None
     except OSError as error:

@@ -39,8 +39,9 @@ def test_a_note_is_said_once_as_one_line_of_text():
     with warnings.catch_warnings(record=True, action="always") as heard:
         for _ in range(3):
             note_once("no room in '\x1b[2J'")
-        note_once("no room elsewhere")
-    assert [str(each.message) for each in heard] == ["no room in '\\x1b[2J'", "no room elsewhere"]
+        for why in ("full", "another reason"):
+            note_once("no room elsewhere", why)
+    assert [str(each.message) for each in heard] == ["no room in '\\x1b[2J'", "no room elsewhere: full"]
 
 
 @pytest.mark.usefixtures("_nothing_said")

@@ -30,15 +30,15 @@ class ZoobenchError(Exception):
         return shown(super().__str__())
 
 
-def note_once(text: str) -> None:
-    """Warn of what a user should know and need not act on, once in a process: a cache that cannot be used, say.
+def note_once(what: str, why: object = None) -> None:
+    """Warn of what a user should know and need not act on, once in a process: that a cache cannot be used, say.
 
-    Never raises, whatever is asked for warnings: the work goes on.
+    Never raises, whatever is asked for warnings: the work goes on. ``why`` is said with it the first time.
     """
-    if text not in _said:
-        _said.add(text)
+    if what not in _said:
+        _said.add(what)
         with contextlib.suppress(Warning):
-            warnings.warn(shown(text), stacklevel=3)
+            warnings.warn(shown(what if why is None else f"{what}: {why}"), stacklevel=3)
 
 
 def closest(value: str, options: Iterable[str]) -> str | None:

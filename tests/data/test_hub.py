@@ -86,7 +86,7 @@ def test_without_a_place_for_copies_weights_are_read_and_that_is_said_once(tiny,
     assert np.array_equal(zoos[1].weights, package.load_zoo("tetris-zoo-tiny/seed").weights)
     assert not zoos[1].weights.flags.writeable
     assert [str(each.message) for each in said] == [
-        f"no decoded copy of weights in {tmp_path}/file/zoobench/weights (Not a directory): they are read into memory"
+        f"weights are read into memory, no decoded copy is kept in {tmp_path}/file/zoobench/weights: Not a directory"
     ]
 
 

@@ -160,7 +160,7 @@ def test_a_full_disk_is_no_obstacle(files, copies, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.warns(UserWarning, match=r"No space left on device.*: they are read into memory"):
+    with pytest.warns(UserWarning, match=r"weights are read into memory, .*: No space left on device"):
         assert np.array_equal(weights.read_mapped(paths, 7), matrix)
     assert not list(copies.glob("*"))
 

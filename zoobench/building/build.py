@@ -129,7 +129,7 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     }
     text = json.dumps(plan, indent=1)
     path = work / "plan.json"
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     if finished := len(list(work.glob("chunk-*.json"))):
         raise ZoobenchError(
@@ -175,5 +175,5 @@ def _train_chunks(
             shards.write_table(finished[chunk.start].with_suffix(".parquet"), table)
             content = json.dumps([run.model_dump() for run in lost])
             write_atomically(finished[chunk.start], content.encode())
-    lists = [json.loads(finished[chunk.start].read_text()) for chunk in chunks]
+    lists = [json.loads(finished[chunk.start].read_text(encoding="utf-8")) for chunk in chunks]
     return [manifest.DroppedRun.model_validate(run) for run in itertools.chain.from_iterable(lists)]

@@ -338,4 +338,4 @@ def _leaving_out(path: Path) -> Iterator[None]:
     try:
         yield
     except ZoobenchError as error:
-        note_once(f"left out {path}: {error}")
+        note_once(f"left out {path}", error)

@@ -75,7 +75,7 @@ def read_mapped(files: Sequence[Path], width: int) -> np.ndarray:
                 return mapped
             return _map(_keep(copies / key, files, shape), shape)
     except OSError as error:
-        note_once(f"no decoded copy of weights in {copies} ({error.strerror or error}): they are read into memory")
+        note_once(f"weights are read into memory, no decoded copy is kept in {copies}", error.strerror or error)
     matrix = read(files, width)
     matrix.flags.writeable = False
     return matrix

@@ -93,7 +93,7 @@ def _load(hub_id: str, folder: Path, names: Sequence[str], mark: str) -> list[Pa
             env=_environment(endpoint),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )

@@ -161,8 +161,8 @@ def perturb(
         written = PerturbedManifest(
             zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
         )
-        (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
-        (work / CARD).write_text(_card(written))
+        (work / FILE_NAME).write_bytes((written.model_dump_json(indent=1) + "\n").encode())
+        (work / CARD).write_bytes(_card(written).encode())
         work.rename(out)
     except OSError as error:
         raise ZoobenchError(f"cannot write perturbed copies to {out}: {error.strerror or error}") from error
