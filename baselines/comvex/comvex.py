@@ -140,6 +140,7 @@ class ComVeXPredictor:
             patience=self.patience,
             device=self.device,
             checkpoints=Path(self.checkpoints) / identity(self, train) if self.checkpoints else None,
+            training=identity(self, train, validation) if self.checkpoints else "",
         )
         train_model(model, rows, held, plan)
         self.model_ = model

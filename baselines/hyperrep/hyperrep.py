@@ -222,6 +222,7 @@ class HyperRepPredictor:
             device=self.device,
             precision=self.precision,
             checkpoints=Path(self.checkpoints) / identity(self, examples) if self.checkpoints else None,
+            training=identity(self, examples, validation) if self.checkpoints else "",
         )
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
         self.model_ = model

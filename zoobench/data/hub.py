@@ -255,36 +255,6 @@ def load_split(
     return ZooSplit(zoo, split, layout, matrix, pa.concat_tables(labels).to_pandas())
 
 
-def load_zoo(
-    name: str,
-    split: str = "train",
-    columns: Sequence[str] | None = None,
-    revision: str | None = None,
-    memory_map: bool = False,
-) -> ZooSplit:
-    """Load one split of a zoo: from ``ZOOBENCH_DATA``, or else from the Hub.
-
-    >>> zoo = load_zoo("tetris-zoo/seed", split="test", columns=["example_id", "test_accuracy"])
-    >>> zoo.weights.shape, zoo.labels["test_accuracy"], zoo.layout.to_matrices(zoo.weights)["fc1"]
-
-    Args:
-        name: zoo id, e.g. ``"cnn-zoo-2/cifar10"`` or ``"mnist-zoo-lite/seed"``.
-        split: "train", "validation" or "test".
-        columns: label columns to read; ``None`` for all.
-        revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
-        memory_map: keep a decoded copy of the weights in the user's cache (as large as the matrix) and map it,
-            read-only: later calls take no time and share it between processes.
-
-    Returns:
-        weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
-
-    Raises:
-        ZoobenchError: unknown zoo, split or column, or the zoo cannot be found, or its files are not those that its
-            manifest describes.
-    """
-    return load_split(resolve(name), split, columns, memory_map, Store(revision=revision))
-
-
 def row_files(zoo: Zoo) -> list[Path]:
     """The parquet files that hold the rows of all splits, in order, each checked.
 

@@ -23,6 +23,7 @@ from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
 from ..files import write_atomically
+from ..scoring.loading import load_rows
 from ..scoring.predictions import write_predictions
 from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
@@ -55,6 +56,7 @@ class Fitted:
         tasks: what was learned, in order.
         classes: of the classification tasks.
         parts: who predicts what.
+        protocol: whose train rows were learned, if not all of the zoo's train split.
     """
 
     baseline: str
@@ -64,6 +66,7 @@ class Fitted:
     tasks: tuple[str, ...]
     classes: Mapping[str, list[str]]
     parts: tuple[Part, ...]
+    protocol: str | None = None
 
     @property
     def uses_hyperparameters(self) -> bool:
@@ -149,6 +152,7 @@ class _Record(Strict):
     tasks: tuple[str, ...]
     classes: dict[str, list[str]]
     parts: list[_PartRecord]
+    protocol: str | None = None
     versions: dict[str, str]
 
 
@@ -192,9 +196,12 @@ def save(fitted: Fitted, folder: Path, store: Store | None = None) -> None:
                 tasks=fitted.tasks,
                 classes=dict(fitted.classes),
                 parts=records,
+                protocol=fitted.protocol,
                 versions={"zoobench": importlib.metadata.version("zoobench")},
             )
-            write_atomically(fresh / FILE_NAME, (record.model_dump_json(indent=1) + "\n").encode())
+            write_atomically(
+                fresh / FILE_NAME, (record.model_dump_json(indent=1, exclude_defaults=True) + "\n").encode()
+            )
             if folder.exists():
                 folder.rename(Path(temporary) / "old")
             fresh.rename(folder)
@@ -234,11 +241,14 @@ def load(folder: Path) -> Fitted:
         record.tasks,
         record.classes,
         tuple(parts),
+        record.protocol,
     )
 
 
 def predict(folder: Path, zoos: Sequence[Zoo], out: Path) -> pd.DataFrame:
     """Predict the test splits of zoos by a saved predictor; default the zoo that it was trained on.
+
+    One that learned the train rows of a protocol predicts that protocol's test rows.
 
     Returns:
         the predictions frame, as written.
@@ -247,6 +257,7 @@ def predict(folder: Path, zoos: Sequence[Zoo], out: Path) -> pd.DataFrame:
         ZoobenchError: see ``load`` and ``Fitted.predict``, or ``out`` cannot be written.
     """
     fitted, store = load(folder), Store()
-    frames = [fitted.predict(hub.load_split(zoo, "test", store=store), bool(zoos)) for zoo in zoos or [fitted.zoo]]
-    write_predictions(pd.concat(frames), out)
+    tests = [load_rows(zoo, "test", fitted.protocol, store) for zoo in zoos or [fitted.zoo]]
+    frames = [fitted.predict(networks, bool(zoos)) for networks in tests]
+    write_predictions(pd.concat(frames), out, fitted.protocol)
     return pd.concat(frames)

@@ -16,7 +16,8 @@ from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
 from ..files import write_atomically
-from ..scoring import tasks
+from ..scoring import protocols, tasks
+from ..scoring.loading import load_rows
 from ..scoring.predictions import write_predictions
 from ..weightspace.perturb import PerturbedZoo, read_perturbed
 from ..zoos import Zoo, resolve
@@ -48,6 +49,7 @@ def run(
     only: Sequence[str] | None = None,
     selection: Selection | None = None,
     keep: Path | None = None,
+    protocol: str | None = None,
 ) -> pd.DataFrame:
     """Fit a predictor on a zoo and write its predictions of test splits.
 
@@ -64,38 +66,45 @@ def run(
         selection: choose parameters, task by task, from the predictor's own ranges; what was chosen, and all
             trials, go to ``<out>-chosen.json``.
         keep: a folder to save the fitted predictor in (see ``fitted``).
+        protocol: learn from the train rows that go with a protocol, select by its validation rows, and predict its test
+            rows, as of ``nfn``, whose splits are its own; ``None`` for all rows of the zoo's splits.
 
     Returns:
         the predictions frame, as written.
 
     Raises:
-        ZoobenchError: unknown predictor, parameter, task or zoo; a zoo of other networks; a predictor that misses a
-            task, predicts non-numbers, or cannot be saved.
+        ZoobenchError: unknown predictor, parameter, task, protocol or zoo; a zoo of other networks; a predictor that
+            misses a task, predicts non-numbers, or cannot be saved.
     """
     chosen = predictor.create(name, parameters)
     sees = fitted.uses_hyperparameters(chosen)
     if keep:
         fitted.check_savable(name, chosen, keep)
+    if protocol:
+        protocols.get(protocol)
+        if perturbed:
+            raise ZoobenchError("--perturbed has copies of the test split; leave out --protocol")
     copies = read_perturbed(perturbed) if perturbed else None
     targets, store = list(on) or [zoo], Store()
     if copies:
         _check_copies(copies, targets, store)
     on_step("loading")
-    train, validation = (hub.load_split(zoo, split, store=store) for split in ("train", "validation"))
-    tests = {target.id: hub.load_split(target, "test", store=store) for target in targets}
+    train, validation = (load_rows(zoo, split, protocol, store) for split in ("train", "validation"))
+    tests = {target.id: load_rows(target, "test", protocol, store) for target in targets}
     for test in tests.values():
         fitted.check_alike(zoo, train.layout, test, sees)
-    learned = _learned(train, list(tests.values()), only, sees)
+    learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
     seen, judge = (examples(split, learned, sees) for split in (train, validation))
     on_step("fitting")
-    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection, store)
-    found = Fitted(name, parameters, zoo, train.layout, tuple(seen.targets.columns), seen.classes, tuple(parts))
+    parts = _fit(name, parameters, seen, judge, zoo, protocol, out, on_step, selection, store)
+    columns = tuple(seen.targets.columns)
+    found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
     if keep:
         on_step("saving")
         fitted.save(found, keep, store)
     on_step("predicting")
     frames = [found.predict(test, bool(on)) for test in tests.values()]
-    write_predictions(pd.concat(frames), out)
+    write_predictions(pd.concat(frames), out, protocol)
     if copies:
         changed = []
         original = tests[copies.manifest.zoo]
@@ -109,17 +118,16 @@ def run(
 
 
 def _learned(
-    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool
+    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool, varying: bool
 ) -> list[tasks.Task]:
     for task in only or ():
         tasks.get(task)
     everywhere = [{task.name for task in tasks.known_tasks(test.zoo.spec, test.labels)} for test in tests]
-    found = [
-        task for task in learnable(train, only, from_hyperparameters) if all(task.name in known for known in everywhere)
-    ]
+    candidates = learnable(train, only, from_hyperparameters, varying)
+    found = [task for task in candidates if all(task.name in known for known in everywhere)]
     missing = [task for task in only or () if task not in {one.name for one in found}]
     if missing or not found:
-        all_found = learnable(train, None, from_hyperparameters)
+        all_found = learnable(train, None, from_hyperparameters, varying)
         raise ZoobenchError(
             f"task {missing[0]!r} cannot be learned here; {train.zoo.id} has: {', '.join(t.name for t in all_found)}"
             if missing
@@ -134,6 +142,7 @@ def _fit(
     train: Examples,
     validation: Examples,
     zoo: Zoo,
+    protocol: str | None,
     out: Path,
     on_step: Callable[[str], None],
     selection: Selection | None,
@@ -144,6 +153,7 @@ def _fit(
         return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
     space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
+    rows = f"{zoo.id} {hub.load_labels(zoo, 'train', store).sha256}" + (f" {protocol}" if protocol else "")
     found = search(
         functools.partial(predictor.create, name, parameters),
         {key: values for key, values in space.items() if key not in parameters},
@@ -152,7 +162,7 @@ def _fit(
         selection.trials,
         seed,
         selection.storage,
-        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train', store).sha256}",
+        identity=f"{name} {sorted(parameters.items())} {rows}",
         on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
         engine=selection.engine,
         workers=selection.workers,
@@ -161,6 +171,7 @@ def _fit(
     record = {
         "baseline": name,
         "zoo": zoo.id,
+        **({"protocol": protocol} if protocol else {}),
         "parameters": dict(parameters),
         "chosen": {task: dataclasses.asdict(best) for task, best in chosen.items()},
         "trials": [
