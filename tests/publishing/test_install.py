@@ -182,4 +182,9 @@ def test_a_broken_zoo_does_not_keep_the_others_from_being_installed(zoobench, bo
     assert failed.startswith(f"error: cannot load zoobench/broken from {tmp_path}/home/broken: {broken} has sha256 ")
     assert failed.endswith("; installed: zoobench/tetris-zoo-tiny")
     assert offline(hub_cache, "")[""] == first(tiny_home, "seed")
-    assert [path.name for path in (hub_cache / "datasets").glob("*/seed")] == ["seed"]
+    (note,) = (hub_cache / "datasets").glob("*/seed/*/*/zoobench.json")
+    note.unlink()
+    note.mkdir()
+    outcome = zoobench("install", tiny_home)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert str(note) in outcome.err

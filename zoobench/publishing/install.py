@@ -49,7 +49,7 @@ def install(directory: Path) -> dict[str, list[str]]:
     for hub_id, path in dataset_folders(directory).items():
         try:
             done[hub_id] = _install(hub_id, DatasetFolder(path))
-        except ZoobenchError as error:
+        except (ZoobenchError, OSError) as error:
             failed.append(f"cannot load {hub_id} from {path}: {error}")
     if failed:
         raise ZoobenchError("; ".join(failed) + (f"; installed: {', '.join(done)}" if done else ""))
