@@ -67,9 +67,7 @@ def make(home: Path, rows: int) -> None:
         plain = {"compression": "NONE", "use_dictionary": False, "write_statistics": False}
         pq.write_table(table, path, row_group_size=16_000_000 // (4 * layout.size), **plain)
         subprocess.run(["fallocate", "--dig-holes", str(path)], check=True)
-        files.append(
-            manifest.FileEntry(path=str(path.relative_to(folder)), sha256=f"{start:064x}", size=path.stat().st_size)
-        )
+        files.append(manifest.file_entry(folder, path))
         labels.append(table.select(schema.LABELS.names))
     path = folder / places.labels_of("test")
     path.parent.mkdir(parents=True)

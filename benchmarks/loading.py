@@ -91,7 +91,7 @@ def _npy_split(folder: Path, width: int) -> np.ndarray:
 
 def _mapped(folder: Path, width: int) -> np.ndarray:
     files = sorted((folder / "zoo").glob("train-*.parquet"))
-    return weights.read_mapped(files, width, [str(folder)])
+    return weights.read_mapped(files, width)
 
 
 WAYS: dict[str, tuple[str, Callable[[Path, int], np.ndarray]]] = {

@@ -58,7 +58,7 @@ def read_versioned(model: type[T], path: Path, version: int, named: str, way_out
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ZoobenchError(f"cannot read {named}: {error}") from error
     found = content.get("schema_version") if isinstance(content, dict) else None
     if found != version:

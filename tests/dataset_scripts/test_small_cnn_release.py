@@ -556,7 +556,7 @@ def test_a_protocol_file_of_a_stranger_is_one_line(split_of_papers, tmp_path, zo
     for frame, message in (
         (pd.DataFrame({"example_id": ["x/001"], "split": ["test"]}), "names 1 rows that small-cnn-zoo/mnist does not"),
         (pd.DataFrame({"example_id": ["x/001"], "split": ["tset"]}), "names rows of the split 'tset'"),
-        (pd.DataFrame({"example_id": ["x/001"]}), "names no rows of a split"),
+        (pd.DataFrame({"example_id": ["x/001"]}), "has no column 'split'"),
     ):
         frame.to_parquet(path)
         manifest = read_manifest(folder)

@@ -219,7 +219,8 @@ def serve(
 
     for hub_id in server.dataset_folders(directory):
         typer.echo(f"serving {hub_id}")
-    typer.echo(f"use it: HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
+    direct = "NO_PROXY=127.0.0.1 " if any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY")) else ""
+    typer.echo(f"use it: {direct}HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
     server.run(directory, port)
 
 
@@ -281,6 +282,12 @@ def _let_warnings_be_lines() -> None:
             warnings.simplefilter("ignore", kind)
 
 
+def _at_home(argument: str) -> str:
+    """``~`` is the user's home in ``--out=~/zoos``, too, which shells leave alone."""
+    option, given, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + given + os.path.expanduser(value)
+
+
 def main() -> None:
     """Entry point of the ``zoobench`` command."""
     output.open_standard_files()
@@ -289,11 +296,16 @@ def main() -> None:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     _let_warnings_be_lines()
+    for name in ("no_proxy", "NO_PROXY"):
+        # A Hub on this machine (see `serve`) is asked without a proxy.
+        direct = [host for host in os.environ.get(name, "").split(",") if host]
+        if "*" not in direct:
+            os.environ[name] = ",".join(dict.fromkeys([*direct, "127.0.0.1", "localhost"]))
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
     with output.shielded():
         _mount_commands()
         try:
-            app()
+            app(args=[_at_home(argument) for argument in sys.argv[1:]])
         except ZoobenchError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)

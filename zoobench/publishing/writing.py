@@ -25,7 +25,7 @@ from ..files import beside, locked, write_atomically
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
 from ..zoos.splits import SPLITS, split_of
-from . import card
+from . import card, installed
 from .references import write_references
 
 _VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
@@ -89,6 +89,7 @@ def write_config(
         target = check_target(zoo, out)
         check(target)
         _install(fresh, target, zoo, entry)
+    installed.note_if_outdated(target, spec.config)
     return target
 
 

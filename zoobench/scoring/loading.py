@@ -44,7 +44,8 @@ def load_zoo(
         weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
 
     Raises:
-        ZoobenchError: unknown zoo, split, column or protocol, or the zoo or rows of the protocol cannot be found.
+        ZoobenchError: unknown zoo, split, column or protocol, or the zoo or rows of the protocol cannot be found, or
+            its files are not those that its manifest describes.
     """
     return load_rows(resolve(name), split, protocol, Store(revision=revision), columns, memory_map)
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..data import hub
 from ..data.hub import Store
+from ..data.tables import read_table
 from ..errors import ZoobenchError, check_known, look_up
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
@@ -127,10 +126,7 @@ def _listed(name: str) -> RowsOf:
 
 
 def _read_listed(path: Path) -> pd.DataFrame:
-    try:
-        listed: pd.DataFrame = pq.read_table(path, columns=["example_id", "split"]).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise ZoobenchError(f"{path} names no rows of a split: {str(error).splitlines()[0]}") from error
+    listed: pd.DataFrame = read_table(path, ["example_id", "split"]).to_pandas()
     if wrong := sorted(set(map(str, listed["split"])) - set(SPLITS)):
         raise ZoobenchError(f"{path} names rows of the split {wrong[0]!r}; splits are {', '.join(SPLITS)}")
     return listed
