@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoobench.errors import ZoobenchError
+
 from .ranking import Standing, boards, overall
 from .results import ScoredSubmission, read_all
 from .score import score_submission
 from .submission import read_submissions
-from .targets import labels_of
+from .targets import labels_of, reading
 
 # What was scored, and by which version: told apart by what came out of it alone. And what results do not keep.
 _NOT_COMPARED = {"inputs_sha256", "predictions_sha256", "zoobench", "by_seed"}
@@ -27,13 +29,19 @@ def check(board: Path, on_step: Callable[[str], None] = lambda name: None) -> li
         the differences, a line each.
 
     Raises:
-        ZoobenchError: results that cannot be read, or a submission that is refused.
+        ZoobenchError: no results, or no submissions, at all.
     """
-    kept, fresh, store = read_all(board), [], labels_of(board)
-    for submission in read_submissions(board):
+    refused: list[str] = []
+    kept, listing, fresh, store = read_all(board, refused.append), read_submissions(board), [], labels_of(board)
+    refused += map(str, listing.refused.values())
+    for submission in listing.submissions:
         on_step(submission.name)
-        fresh.append(score_submission(submission, store))
-    return differences(kept, fresh)
+        try:
+            with reading(f"the labels of {submission.name}"):
+                fresh.append(score_submission(submission, store))
+        except ZoobenchError as error:
+            refused.append(str(error))
+    return [*refused, *differences(kept, fresh)]
 
 
 def differences(kept: Sequence[ScoredSubmission], fresh: Sequence[ScoredSubmission]) -> list[str]:

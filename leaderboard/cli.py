@@ -21,14 +21,23 @@ def pin(
 ) -> None:
     """Keep the test labels and references of a zoo in labels/, for scoring without the zoo itself.
 
+    Of several, one that cannot be had does not keep the others from being pinned; the exit code is 2 then.
+
     Example: zoobench leaderboard pin tetris-zoo/seed --dir leaderboard
     """
+    from zoobench.errors import ZoobenchError
     from zoobench.zoos import resolve
 
     from .pin import pin as pin_zoo
 
+    refused = []
     for name in zoo:
-        typer.echo(f"pinned {name} in {pin_zoo(directory, resolve(name))}")
+        try:
+            typer.echo(f"pinned {name} in {pin_zoo(directory, resolve(name))}")
+        except ZoobenchError as error:
+            refused.append(str(error))
+    if refused:
+        raise ZoobenchError("; ".join(refused))
 
 
 @app.command()
@@ -104,7 +113,8 @@ def score(
 ) -> None:
     """Re-score every submission that changed from its predictions and write results/<name>.json.
 
-    Example: zoobench leaderboard score --dir leaderboard
+    What is no submission is warned about; one that is invalid does not keep the others from being scored, and the exit
+    code is 2 then. Example: zoobench leaderboard score --dir leaderboard
     """
     from zoobench.cli import progress
 
@@ -142,6 +152,10 @@ def check(directory: Directory = Path("leaderboard")) -> None:
     typer.echo(f"{directory / 'results'} is what scoring gives")
 
 
+def _left_out(why: str) -> None:
+    typer.echo(f"warning: a submission is left out: {why}", err=True)
+
+
 @app.command()
 def page(
     directory: Directory = Path("leaderboard"),
@@ -155,7 +169,7 @@ def page(
     from .page import write_page, write_space
     from .results import read_all
 
-    scored = read_all(directory)
+    scored = read_all(directory, _left_out)
     if space is not None:
         write_space(scored, space)
         typer.echo(f"wrote {space}; to publish it: hf upload --repo-type space OWNER/NAME {space} .")
@@ -182,5 +196,5 @@ def show(
     from .terminal import board_table
 
     check_known("track", track, RANKINGS)
-    for board in boards(read_all(directory)):
+    for board in boards(read_all(directory, _left_out)):
         console().print(board_table(board, track))

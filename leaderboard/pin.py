@@ -8,7 +8,7 @@ from zoobench.data import hub
 from zoobench.data.folder import DatasetFolder
 from zoobench.data.manifest import SCHEMA_VERSION, Manifest
 from zoobench.errors import ZoobenchError
-from zoobench.files import write_atomically
+from zoobench.files import locked, write_atomically
 from zoobench.zoos import Zoo
 
 from .targets import LABELS
@@ -26,13 +26,18 @@ def pin(board: Path, zoo: Zoo) -> Path:
     config, files = hub.scoring_files(zoo)
     folder = DatasetFolder(board / LABELS / zoo.repo)
     try:
-        for path, (source, _) in files.items():
-            write_atomically(folder.locate(path), source.read_bytes())
-        pinned = folder.manifest.configs if folder.is_there else {}
-        whole = Manifest(
-            schema_version=SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs={**pinned, zoo.spec.config: config}
-        )
-        folder.write_manifest(whole)
+        with locked(folder.path):
+            pinned = folder.manifest.configs if folder.is_there else {}
+            for path, (source, _) in files.items():
+                write_atomically(folder.locate(path), source.read_bytes())
+            folder.write_manifest(
+                Manifest(
+                    schema_version=SCHEMA_VERSION,
+                    repo=zoo.repo,
+                    scale=zoo.scale,
+                    configs={**pinned, zoo.spec.config: config},
+                )
+            )
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or folder}: {error.strerror or error}") from error
     return folder.path

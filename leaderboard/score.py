@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from zoobench import __version__, zoos
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
-from zoobench.files import remove_abandoned, sha256_of
+from zoobench.files import locked, remove_abandoned, sha256_of
 from zoobench.scoring import harness, tasks
 from zoobench.scoring.averages import Resampled
 from zoobench.scoring.joining import Joined
@@ -28,10 +28,11 @@ from .results import (
     ScoredSubmission,
     labels_of_results,
     read_scored,
+    remove_results,
     scores_path,
     write_scored,
 )
-from .submission import Submission, read_submissions
+from .submission import SUBMISSIONS, Submission, is_name, read_submissions, submissions_folder
 from .targets import (
     BOARD_PROTOCOLS,
     LABELS,
@@ -40,6 +41,7 @@ from .targets import (
     axis_of,
     keep_targets,
     labels_of,
+    reading,
     remove_targets,
     shown_rows,
 )
@@ -130,8 +132,7 @@ def score_all(
 ) -> list[ScoredSubmission]:
     """Re-score every submission that changed and write the results; results of submissions that are gone are removed.
 
-    Each result is written when it is computed: a scorer that is killed has lost nothing, and two at a time write the
-    same.
+    Each result is written when it is computed: a scorer that is killed has lost nothing. One scores at a time.
 
     Args:
         board: leaderboard folder.
@@ -139,33 +140,46 @@ def score_all(
         again: whether submissions that have not changed are scored, too.
 
     Raises:
-        ZoobenchError: an invalid submission; its result, if it has one, stays as it was.
+        ZoobenchError: invalid submissions, when all others have been scored; the results that they have stay as they
+            were. Or nothing can be scored, or written.
     """
-    submissions = read_submissions(board)
-    if not submissions:
-        raise ZoobenchError(f"no submissions in {board / 'submissions'}")
-    store = labels_of(board)
-    scored, refused, kept = [], [], set()
+    submissions_folder(board)
     try:
-        for submission in submissions:
-            try:
-                for zoo in {zoo.id: zoo for _, zoo in submission.predictions if zoo.id not in kept}.values():
-                    keep_targets(board, zoo, store, again)
-                    kept.add(zoo.id)
-                found = None if again else _unchanged(board, submission, store)
-                if found is None:
-                    on_step(submission.name)
-                    write_scored(board, score_submission(submission, store))
-                    found = read_scored(board, submission.name)
-                scored.append(found)
-            except ZoobenchError as error:
-                refused.append(str(error))
-        _clean(board, {submission.name for submission in submissions})
+        with locked(board / RESULTS):
+            return _score_all(board, on_step, again)
     except OSError as error:
         raise ZoobenchError(f"cannot write results to {board}: {error.strerror or error}") from error
+
+
+def _score_all(board: Path, on_step: Callable[[str], None], again: bool) -> list[ScoredSubmission]:
+    listing, store = read_submissions(board), labels_of(board)
+    scored, refused, kept = [], dict(listing.refused), set()
+    if not listing.submissions and not refused:
+        raise ZoobenchError(f"no submissions in {board / SUBMISSIONS}")
+    for submission in listing.submissions:
+        try:
+            for zoo in {zoo.id: zoo for _, zoo in submission.predictions if zoo.id not in kept}.values():
+                keep_targets(board, zoo, store, again)
+                kept.add(zoo.id)
+            found = None if again else _unchanged(board, submission, store)
+            if found is None:
+                on_step(submission.name)
+                with reading(f"the labels of {submission.name}"):
+                    fresh = score_submission(submission, store)
+                write_scored(board, fresh)
+                found = read_scored(board, submission.name)
+            scored.append(found)
+        except ZoobenchError as error:
+            refused[submission.name] = error
+    # A folder that was given a bad name has not been withdrawn under its good one.
+    if all(map(is_name, refused)):
+        remove_results(board, {submission.name for submission in listing.submissions} | refused.keys())
+    remove_targets(board, labels_of_results(board))
+    for left in (board / RESULTS, *board.glob(f"{LABELS}/*/{TARGETS}")):
+        remove_abandoned(left)
     if refused:
-        more = f" (and {len(refused) - 1} more submissions are refused)" if len(refused) > 1 else ""
-        raise ZoobenchError(refused[0] + more)
+        counted = f"{len(refused)} submissions are refused: " if len(refused) > 1 else ""
+        raise ZoobenchError(counted + "; ".join(map(str, refused.values())))
     return scored
 
 
@@ -177,15 +191,5 @@ def _unchanged(board: Path, submission: Submission, store: hub.Store) -> ScoredS
         found = read_scored(board, submission.name)
     except ZoobenchError:
         return None
-    return found if found.inputs_sha256 == inputs_of(submission, store) else None
-
-
-def _clean(board: Path, names: Collection[str]) -> None:
-    """Remove results of other submissions, targets that no result is of, and what killed scorers have left."""
-    folder = board / RESULTS
-    for path in (*folder.glob("*.json"), *folder.glob("*.parquet")):
-        if path.stem not in names:
-            path.unlink(missing_ok=True)
-    remove_targets(board, labels_of_results(board))
-    for left in (folder, *board.glob(f"{LABELS}/*/{TARGETS}")):
-        remove_abandoned(left)
+    with reading(f"what {submission.name} is scored from"):
+        return found if found.inputs_sha256 == inputs_of(submission, store) else None

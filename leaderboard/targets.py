@@ -8,19 +8,22 @@ scored against, and find them by that.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import ValidationError
 
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
 from zoobench.files import write_atomically
+from zoobench.scoring.columns import first_line
 from zoobench.scoring.harness import collapsed, references_of
 from zoobench.scoring.metrics import CLASSIFICATION, METRICS
 from zoobench.scoring.protocols import rows_of
@@ -89,6 +92,21 @@ def labels_of(board: Path) -> hub.Store:
     return hub.Store([board / LABELS])
 
 
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """What cannot be read is an error of a submission, and no end of the scoring of others.
+
+    Raises:
+        ZoobenchError: with what the system, or the file's format, says.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ZoobenchError(f"cannot read {error.filename or what}: {error.strerror or error}") from error
+    except pa.ArrowException as error:
+        raise ZoobenchError(f"cannot read {what}: {first_line(error)}") from error
+
+
 def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -> None:
     """Write the targets of a zoo beside its labels, unless those that are there are of the same inputs.
 
@@ -96,17 +114,18 @@ def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -
         ZoobenchError: the zoo cannot be found, or is not what its manifest says.
         OSError: they cannot be written.
     """
-    sha256 = hub.load_labels(zoo, "test", store).sha256
-    path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, store)
-    if not again and _content(path).get("inputs_sha256") == inputs:
-        return
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "zoo": zoo.id,
-        "labels_sha256": sha256,
-        "inputs_sha256": inputs,
-        "protocols": {protocol: _stored(_targets(zoo, protocol, store)) for protocol in BOARD_PROTOCOLS},
-    }
+    with reading(f"the labels of {zoo.id}"):
+        sha256 = hub.load_labels(zoo, "test", store).sha256
+        path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, store)
+        if not again and _content(path).get("inputs_sha256") == inputs:
+            return
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "zoo": zoo.id,
+            "labels_sha256": sha256,
+            "inputs_sha256": inputs,
+            "protocols": {protocol: _stored(_targets(zoo, protocol, store)) for protocol in BOARD_PROTOCOLS},
+        }
     write_atomically(path, (laid_out(content) + "\n").encode())
 
 
@@ -132,9 +151,13 @@ def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:
 
 def remove_targets(board: Path, used: Collection[tuple[str, str]]) -> None:
     """Remove the targets that are not of these zoos, in labels with these sha256."""
-    kept = {targets_path(board, resolve(zoo), sha256) for zoo, sha256 in used}
+    kept = set()
+    for zoo, sha256 in used:
+        # A result that another version wrote may name what is no zoo.
+        with contextlib.suppress(ZoobenchError):
+            kept.add(targets_path(board, resolve(zoo), sha256))
     for path in (board / LABELS).glob(f"*/{TARGETS}/*.json"):
-        if path not in kept:
+        if path not in kept and _content(path).keys() >= {"labels_sha256", "protocols"}:
             path.unlink(missing_ok=True)
 
 
@@ -142,7 +165,7 @@ def _content(path: Path) -> dict[str, Any]:
     """What is there; nothing, if it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
