@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, StringConstraints, ValidationError
@@ -23,7 +24,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from zoobench.errors import ZoobenchError
 from zoobench.files import locked, write_atomically
 from zoobench.scoring.columns import first_line
-from zoobench.scoring.results import Confusion, Score, Stamp, TaskResult, ZooResult
+from zoobench.scoring.results import Confusion, Finite, Score, Stamp, TaskResult, ZooResult
 from zoobench.strict import Strict, first_problem
 from zoobench.zoos import resolve
 
@@ -34,6 +35,8 @@ from .targets import Axis, Targets, read_targets
 
 RESULTS = "results"
 SCHEMA_VERSION = 4
+# Of resampled means, which are kept in single precision; one that is kept as this is at least as far from zero.
+LARGEST = float(np.finfo(np.float32).max)
 _INPUTS = b"zoobench.inputs_sha256"
 _BULK = pa.schema(
     [
@@ -54,12 +57,12 @@ class Points(Strict):
     predicted: str
 
 
-class BoardResult(ZooResult):
+class BoardResult(ZooResult, Finite):
     """A result, with what ranking and the page need; in distribution only, but for the scores.
 
     ``mean_resamples`` is the mean of the tasks' main metrics on each resample of the runs, in single precision to a
-    millionth, of the tasks that have a score; ``None`` where tasks of the zoo are missing, or a resample has no score.
-    ``points`` are of the regression tasks.
+    millionth and up to ``LARGEST``, of the tasks that have a score; ``None`` where tasks of the zoo are missing, or a
+    resample has no score. ``points`` are of the regression tasks.
     """
 
     mean_resamples: list[float] | None = None
@@ -79,7 +82,7 @@ class ScoredSubmission(Strict):
     results: list[BoardResult]
 
 
-class _StoredStamp(Strict):
+class _StoredStamp(Finite):
     """What the stamps of all results of one scoring share; versions of all tasks and metrics that they have."""
 
     split: str
@@ -243,12 +246,12 @@ def _read(board: Path, name: str, find: _Find) -> ScoredSubmission:
         if content.get("schema_version") != SCHEMA_VERSION:
             raise ZoobenchError(f"{path} has another schema version; run zoobench leaderboard score --dir {board}")
         stored = _Stored.model_validate(content)
+        if stored.name != name:
+            raise ValueError(f"it is the result of {stored.name!r}")
         bulk = _read_bulk(path.with_suffix(".parquet"), stored.inputs_sha256)
         results = [
             _whole(one, stored.stamp, find(one.zoo, one.labels_sha256)[one.protocol], bulk) for one in stored.results
         ]
-        if stored.name != name:
-            raise ValueError(f"it is the result of {stored.name!r}")
         return ScoredSubmission(
             schema_version=SCHEMA_VERSION,
             name=stored.name,

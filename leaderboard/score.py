@@ -21,6 +21,7 @@ from zoobench.scoring.predictions import read_predictions
 from zoobench.scoring.tasks import tasks_of
 
 from .results import (
+    LARGEST,
     RESULTS,
     SCHEMA_VERSION,
     BoardResult,
@@ -113,8 +114,7 @@ def _mean_resamples(part: Resampled) -> list[float] | None:
     main = [part.values[task][tasks.get(task).main_metric] for task in wanted]
     defined = [values[1:] for values in main if np.isfinite(values[0])]
     mean = np.mean(defined, axis=0) if defined else np.array([np.nan])
-    with np.errstate(over="ignore"):
-        short = (np.round(mean / _STEP) * _STEP).astype(np.float32)
+    short = np.clip(np.round(mean / _STEP) * _STEP, -LARGEST, LARGEST).astype(np.float32)
     return [float(value) for value in short] if np.isfinite(short).all() else None
 
 

@@ -28,7 +28,7 @@ from zoobench.scoring.harness import collapsed, references_of
 from zoobench.scoring.metrics import CLASSIFICATION, METRICS
 from zoobench.scoring.protocols import rows_of
 from zoobench.scoring.ranks import tau_ceiling
-from zoobench.scoring.results import Collapsed, Reference
+from zoobench.scoring.results import Collapsed, Finite, Reference
 from zoobench.scoring.scores import rounded
 from zoobench.scoring.tasks import Task, classes_of, known_tasks, tasks_of
 from zoobench.strict import Strict
@@ -48,7 +48,7 @@ _MARGIN = 0.08
 _SHA256_SHOWN = 12
 
 
-class Axis(Strict):
+class Axis(Finite):
     """The ends of an axis that predictions of a task are drawn on, and the targets of the shown networks on it."""
 
     low: float
@@ -61,7 +61,7 @@ class Axis(Strict):
         return base64.b64encode(np.round(scaled).astype(np.uint8).tobytes()).decode()
 
 
-class TaskTargets(Strict):
+class TaskTargets(Finite):
     """What results say of a task, but for predictions; ``classes`` and ``axis`` where it has any."""
 
     kind: str
