@@ -29,7 +29,7 @@ def load_encoder(folder: Path) -> Encoder:
         ZoobenchError: no such folder, or not a model of ours.
     """
     try:
-        kind = json.loads((folder / "config.json").read_text())["model_type"]
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
         loaded: Encoder = _MODELS[kind].from_pretrained(folder).eval()
     except FileNotFoundError as error:
         raise ZoobenchError(

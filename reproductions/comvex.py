@@ -175,7 +175,7 @@ def trials_picture(work: Work, zoo: Zoo) -> Figure:
     axes = figure.subplots()
     layout = hub.load_split(zoo, "validation").layout.to_json()
     for architecture, name in ARCHITECTURES.items():
-        record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text())
+        record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_bytes())
         points = [
             (sized(architecture, layout, trial["parameters"]), max(trial["scores"][TASK], 0.0))
             for trial in record["trials"]
@@ -213,7 +213,7 @@ def by_rows(work: Work, zoo: Zoo) -> Mapping[str, float]:
     Other checkpoints of the very runs that are tested are in the train split then.
     """
     path = work.folder / f"split-by-rows-{zoo.repo}-{zoo.spec.config}.json"
-    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, float] = json.loads(path.read_bytes()) if path.exists() else {}
     for name in reversed(list(ARCHITECTURES)):
         if name not in found:
             train, validation, test = shuffled(

@@ -83,7 +83,7 @@ class Work:
 
     def _all_seconds(self) -> dict[str, float]:
         path = self.folder / "seconds.json"
-        found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        found: dict[str, float] = json.loads(path.read_bytes()) if path.exists() else {}
         return found
 
 
@@ -118,7 +118,7 @@ class Kept:
         return str(known["numbers"][what])
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        found: dict[str, dict[str, Any]] = json.loads(self.path.read_bytes()) if self.path.exists() else {}
         return found
 
     def seconds(self) -> dict[str, float]:

@@ -159,11 +159,12 @@ class GBMPredictor:
         for task, model in self.models_.items():
             model.save_model(folder / f"{task}{_SUFFIX}", num_iteration=model.best_iteration)
         names = {task: names.tolist() for task, names in self.names_.items()}
-        (folder / _NAMES).write_text(json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n")
+        about = {"tasks": list(self.models_), "classes": names}
+        (folder / _NAMES).write_bytes((json.dumps(about, indent=1) + "\n").encode())
 
     def load(self, folder: Path) -> GBMPredictor:
         """Be what was saved."""
-        about = json.loads((folder / _NAMES).read_text())
+        about = json.loads((folder / _NAMES).read_bytes())
         self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
         self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
         return self

@@ -97,7 +97,7 @@ def search(
     key = hashlib.sha256(repr((identity, seed, sorted(space.items()), list(train.targets))).encode()).hexdigest()
     try:
         study = optuna.create_study(
-            storage=f"sqlite:///{storage}" if storage else None,
+            storage=_database(storage) if storage else None,
             study_name=key,
             load_if_exists=True,
             direction="maximize",
@@ -132,6 +132,13 @@ def search(
         score, number = max(scored, key=lambda pair: (pair[0], -pair[1]))
         chosen[task] = Chosen(number, parameters_of(space, seed, number), score)
     return Found(chosen, tuple(Trial(parameters_of(space, seed, number), done[number]) for number in range(trials)))
+
+
+def _database(storage: Path) -> str:
+    """The URL of an SQLite file, whatever its path: Optuna fills in braces, and SQLAlchemy ends a path at ``?``."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=storage.absolute().as_uri(), query={"uri": "true"}).render_as_string()
 
 
 def _for_optuna(distribution: Distribution) -> Any:
