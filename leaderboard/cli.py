@@ -70,13 +70,14 @@ def validate(
     Example: zoobench leaderboard validate leaderboard/submissions/my-method
     """
     from zoobench.cli import progress, tables
+    from zoobench.errors import shown
     from zoobench.scoring.results import SCHEMA_VERSION, Result
 
     from .score import score_submission
     from .submission import read_submission
     from .targets import labels_of
 
-    with progress.spinner(f"scoring {path.name}"):
+    with progress.spinner(f"scoring {shown(path.name)}"):
         scored = score_submission(read_submission(path.absolute()), labels_of(directory))
     if as_json:
         print_json(scored.model_dump())
@@ -98,10 +99,11 @@ def submit(
     Example: zoobench leaderboard submit leaderboard/submissions/my-method
     """
     from zoobench.cli import progress
+    from zoobench.errors import shown
 
     from .submit import submit as propose
 
-    with progress.spinner(f"submitting {path.name}") as on_step:
+    with progress.spinner(f"submitting {shown(path.name)}") as on_step:
         url = propose(directory, path.absolute(), repo, on_step)
     typer.echo(f"opened {url}")
 

@@ -187,9 +187,10 @@ def _listed(board: Path) -> Iterator[Path]:
     except OSError as error:
         raise ZoobenchError(f"cannot read {folder}: {error.strerror or error}") from error
     for path in paths:
-        if is_name(path.stem) and path.suffix == ".json":
+        ours = is_name(path.stem) and path.is_file()
+        if ours and path.suffix == ".json":
             yield path
-        elif not (is_name(path.stem) and path.suffix == ".parquet") and not path.name.endswith(".tmp"):
+        elif not (ours and path.suffix == ".parquet") and not path.name.endswith(".tmp"):
             warnings.warn(f"{path} is skipped: it is no result of a submission", stacklevel=2)
 
 
@@ -200,7 +201,7 @@ def remove_results(board: Path, names: Collection[str]) -> None:
         OSError: one cannot be removed.
     """
     for path in (board / RESULTS).glob("*.*"):
-        if is_name(path.stem) and path.stem not in names and _is_ours(path):
+        if is_name(path.stem) and path.stem not in names and path.is_file() and _is_ours(path):
             path.unlink(missing_ok=True)
 
 
@@ -221,7 +222,7 @@ def _is_ours(path: Path) -> bool:
 def labels_of_results(board: Path) -> set[tuple[str, str]]:
     """The zoos that results are of, each with the sha256 of its labels; results that cannot be read have none."""
     found = set()
-    for path in (board / RESULTS).glob("*.json"):
+    for path in filter(Path.is_file, (board / RESULTS).glob("*.json")):
         try:
             found |= {(str(one["zoo"]), str(one["labels_sha256"])) for one in json.loads(path.read_bytes())["results"]}
         except _UNREADABLE:

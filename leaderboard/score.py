@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
-from zoobench.errors import ZoobenchError
+from zoobench.errors import ZoobenchError, shown
 from zoobench.files import locked, remove_abandoned, sha256_of
 from zoobench.scoring import harness, tasks
 from zoobench.scoring.averages import Resampled
@@ -85,7 +86,10 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
             two that cover the same.
     """
     for path, zoo in submission.predictions:
-        for group in read_predictions(path).groups:
+        # The harness reads them again, and warns.
+        with warnings.catch_warnings(action="ignore"):
+            groups = read_predictions(path).groups
+        for group in groups:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
@@ -179,8 +183,13 @@ def _score_all(board: Path, on_step: Callable[[str], None], again: bool) -> list
         remove_abandoned(left)
     if refused:
         counted = f"{len(refused)} submissions are refused: " if len(refused) > 1 else ""
-        raise ZoobenchError(counted + "; ".join(map(str, refused.values())))
+        raise ZoobenchError(counted + "; ".join(map(_named, refused, refused.values())))
     return scored
+
+
+def _named(name: str, error: ZoobenchError) -> str:
+    text = str(error)
+    return text if shown(name) in text else f"{name}: {text}"
 
 
 def _unchanged(board: Path, submission: Submission, store: hub.Store) -> ScoredSubmission | None:

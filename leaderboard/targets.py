@@ -164,7 +164,7 @@ def remove_targets(board: Path, used: Collection[tuple[str, str]]) -> None:
 def _content(path: Path) -> dict[str, Any]:
     """What is there; nothing, if it cannot be read."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

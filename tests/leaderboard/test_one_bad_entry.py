@@ -183,6 +183,10 @@ BAD = {
     ),
     "truncated predictions": (_truncated, "seed.parquet is not a parquet file"),
     "flipped predictions": (_flipped, "seed.parquet"),
+    "predictions of what is no zoo": (
+        lambda f: pd.read_parquet(file_of(f)).assign(zoo="../../x").to_parquet(file_of(f), index=False),
+        "unknown zoo '../../x'",
+    ),
     "nothing but a description": (lambda f: shutil.rmtree(f / "tetris-zoo-tiny"), "has no predictions"),
     "a folder in a folder": (
         lambda f: (f / "tetris-zoo-tiny" / "more").mkdir(),
@@ -295,7 +299,6 @@ UNREADABLE = {
     "infinity": (_number("Infinity"), "Input should be a finite number"),
     "no number": (_number("NaN"), "Input should be a finite number"),
     "beyond all numbers": (_number("-1e999"), "Input should be a finite number"),
-    "a folder": (lambda path: path.unlink() or path.mkdir(), "(Is a directory)"),
     "nested": (lambda path: path.write_text("[" * 100_000), "maximum recursion depth exceeded"),
 }
 
@@ -324,11 +327,14 @@ def test_files_of_others_in_the_folder_of_results_are_named_and_stay(zoobench, b
     for name, content in foreign.items():
         (results / name).write_bytes(content)
     (results / "folder").mkdir()
+    (results / "folder.json").mkdir()
+    os.mkfifo(results / "pipe.json")
+    (results / "link.json").symlink_to("/dev/zero")
     pd.DataFrame({"x": [1]}).to_parquet(results / "mine.parquet")
     assert zoobench("leaderboard", "score", "--dir", board).code == 0
     outcome = zoobench("leaderboard", "page", "--dir", board)
     assert outcome.code == 0
-    for name in ("notes.txt", "._linear-w.json", "Old.json", "folder"):
+    for name in ("notes.txt", "._linear-w.json", "Old.json", "folder", "folder.json", "pipe.json", "link.json"):
         assert f"warning: {results / name} is skipped: it is no result of a submission" in outcome.err
     assert "left out: " in outcome.err
     assert "package.json" in outcome.err
