@@ -89,6 +89,33 @@ def validate(
 
 
 @app.command()
+def review(
+    base: Annotated[str, typer.Argument(help="The commit that is checked out: its code and labels are trusted.")],
+    head: Annotated[str, typer.Argument(help="The commit that is proposed: data only.")],
+    comment: Annotated[Path | None, typer.Option(help="Write the comment here, and print nothing.")] = None,
+) -> None:
+    """Check the submissions that a pull request adds, changes or withdraws, in a checkout of the repository.
+
+    Prints a comment in Markdown: what is refused and why, what is withdrawn, the scores of the others. Exit code 1 if
+    something is refused, anything else is changed, or there is nothing to check.
+
+    Example: zoobench leaderboard review main submitted --comment comment.md
+    """
+    from zoobench.files import write_atomically
+
+    from . import pull_request
+
+    found = pull_request.review(base, head)
+    text = pull_request.comment(found)
+    if comment is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomically(comment, text.encode())
+    if found.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
 def submit(
     path: Annotated[Path, typer.Argument(help="A submission folder.")],
     repo: Annotated[str, typer.Option(help="Hub dataset of the leaderboard.")] = "zoobench/leaderboard",

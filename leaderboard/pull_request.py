@@ -1,13 +1,9 @@
 """Checking a pull request: which submissions it adds, changes or withdraws, and what each of them scores.
 
-    python -m zoobench_leaderboard.pull_request BASE HEAD COMMENT
-
 Runs in a checkout of BASE, whose code and labels are trusted. Of HEAD only git's own records are read: names, modes and
 sizes of files first, then the bytes of those that a submission may have, as they are stored, so that no attribute,
 filter, link or submodule of HEAD is ever followed. Each submission is scored by a process of its own, and nothing in it
-is executed. Exits 1 if something is refused, and where there is nothing to check.
-
-Foreign text goes into COMMENT alone, never to the log, where a runner takes some lines for commands.
+is executed.
 """
 
 from __future__ import annotations
@@ -60,11 +56,14 @@ class Review:
 
 
 def review(base: str, head: str) -> Review:
-    """Check what HEAD changes since it left BASE.
+    """Check what HEAD changes since it left BASE; what git cannot tell is refused, too, and so is nothing at all."""
+    try:
+        return _review(base, head)
+    except ZoobenchError as error:
+        return Review(refused=(f"this pull request cannot be checked: {error}",))
 
-    Raises:
-        ZoobenchError: git cannot tell what that is.
-    """
+
+def _review(base: str, head: str) -> Review:
     base, head = _commit(base), _commit(head)
     modes = _changed(base, head)
     names = {path: _submission_of(path) for path in modes}
@@ -175,7 +174,8 @@ def _score(files: Iterable[Entry], name: str) -> str:
             path = folder / file.name.decode()
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(_git("cat-file", "blob", file.sha))
-        verb = [sys.executable, "-m", "zoobench", "leaderboard", "validate", "--dir", _BOARD, str(folder)]
+        board = Path(os.fsdecode(_git("rev-parse", "--show-toplevel").removesuffix(b"\n"))) / _BOARD
+        verb = [sys.executable, "-m", "zoobench", "leaderboard", "validate", "--dir", str(board), str(folder)]
         settings = os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
         try:
             done = subprocess.run(
@@ -220,7 +220,7 @@ def _in_place(commit: str) -> dict[bytes, Entry]:
 def _listed(*tree: str) -> list[Entry]:
     """The entries of a tree of git's: its name, after options, and before a path in it."""
     found = []
-    for record in _git("ls-tree", "-z", *tree).split(b"\0")[:-1]:
+    for record in _git("ls-tree", "-z", "--full-tree", *tree).split(b"\0")[:-1]:
         about, _, name = record.partition(b"\t")
         mode, _, sha, *size = about.split()
         found.append(Entry(name, mode, sha.decode(), int(size[0]) if size and size[0].isdigit() else 0))
@@ -228,22 +228,11 @@ def _listed(*tree: str) -> list[Entry]:
 
 
 def _git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise ZoobenchError(f"cannot run git: {error.strerror or error}") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip() or f"it ended with {done.returncode}"
         raise ZoobenchError(f"git {arguments[0]} fails: {said}")
     return done.stdout
-
-
-def main(arguments: Sequence[str]) -> int:
-    base, head, out = arguments
-    try:
-        found = review(base, head)
-    except ZoobenchError as error:
-        found = Review(refused=(f"this pull request cannot be checked: {error}",))
-    Path(out).write_bytes(comment(found).encode())
-    return 1 if found.refused else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -208,15 +208,12 @@ def remove_results(board: Path, names: Collection[str]) -> None:
 def _is_ours(path: Path) -> bool:
     """Whether a file in ``results`` is one that scoring writes, of whichever version."""
     try:
-        match path.suffix:
-            case ".json":
-                content = json.loads(path.read_bytes())
-                return isinstance(content, dict) and {"schema_version", "submission"} <= content.keys()
-            case ".parquet":
-                return _INPUTS in (pq.read_schema(path).metadata or {})
+        if path.suffix == ".json":
+            content = json.loads(path.read_bytes())
+            return isinstance(content, dict) and {"schema_version", "submission"} <= content.keys()
+        return path.suffix == ".parquet" and _INPUTS in (pq.read_schema(path).metadata or {})
     except _UNREADABLE:
-        pass
-    return False
+        return False
 
 
 def labels_of_results(board: Path) -> set[tuple[str, str]]:

@@ -152,7 +152,8 @@ def score_all(
         with locked(board / RESULTS):
             return _score_all(board, on_step, again)
     except OSError as error:
-        raise ZoobenchError(f"cannot write results to {board}: {error.strerror or error}") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise ZoobenchError(f"cannot write results to {board}: {error.strerror or error}{where}") from error
 
 
 def _score_all(board: Path, on_step: Callable[[str], None], again: bool) -> list[ScoredSubmission]:

@@ -7,4 +7,4 @@
 # if a submission is refused, HEAD changes anything else, or nothing was checked.
 set -euo pipefail
 echo "This pull request could not be checked; the log of the workflow says why." > "$3"
-exec python -m zoobench_leaderboard.pull_request "$1" "$2" "$3"
+exec zoobench leaderboard review --comment "$3" -- "$1" "$2"

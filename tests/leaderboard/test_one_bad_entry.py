@@ -145,6 +145,11 @@ def _flipped(folder):
     file_of(folder).write_bytes(content)
 
 
+def _to_a_link(folder):
+    shutil.rmtree(folder)
+    folder.symlink_to("linear-w")
+
+
 BAD = {
     "broken yaml": (lambda f: (f / "submission.yaml").write_text("method: [a\n"), "submission.yaml: while parsing"),
     "yaml of another encoding": (
@@ -192,7 +197,7 @@ BAD = {
         lambda f: (f / "tetris-zoo-tiny" / "more").mkdir(),
         "tetris-zoo-tiny/more does not belong in a submission",
     ),
-    "a link in its place": (lambda f: shutil.rmtree(f) or f.symlink_to("linear-w"), "is no folder"),
+    "a link in its place": (_to_a_link, "is no folder"),
 }
 
 
@@ -269,7 +274,10 @@ def test_a_board_that_cannot_be_written_says_so_and_can_be_shown(zoobench, board
     shown = _as_an_ordinary_user("leaderboard", "show", "--dir", board)
     for folder in (board, board / "results"):
         folder.chmod(0o755)
-    assert (done.returncode, done.stderr) == (2, f"error: cannot write results to {board}: Permission denied\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: cannot write results to {board}: Permission denied ({board}/.results.lock)\n",
+    )
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "linear-w" in shown.stdout
 

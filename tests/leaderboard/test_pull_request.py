@@ -7,8 +7,7 @@ import subprocess
 
 import pytest
 
-from zoobench.errors import ZoobenchError
-from zoobench_leaderboard.pull_request import MOST_CHARACTERS, Review, comment, main, review
+from zoobench_leaderboard.pull_request import MOST_CHARACTERS, Review, comment, review
 
 HERE = "leaderboard/submissions"
 FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
@@ -115,10 +114,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_submission_is_refused_in_one_clear_line_and_never_passes(repository, case, tmp_path):
+def test_what_is_no_submission_is_refused_in_one_clear_line_and_never_passes(zoobench, repository, case, tmp_path):
     files, message = REFUSED[case]
     repository.branch("proposed", files, "main")
-    assert main(["main", "proposed", str(tmp_path / "comment.md")]) == 1
+    outcome = zoobench("leaderboard", "review", "--comment", tmp_path / "comment.md", "--", "main", "proposed")
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", "")
     text = (tmp_path / "comment.md").read_text()
     assert message in text
     assert text.count("refused: ") == (2 if ".gitmodules" in files else 1)
@@ -175,17 +175,21 @@ def test_a_changed_mode_is_a_change_that_is_checked(repository):
     assert text.startswith("submission 'kept' has no predictions")
 
 
-def test_commits_that_git_does_not_know_are_named(repository, tmp_path):
+def test_commits_that_git_does_not_know_are_named(zoobench, repository):
     repository.git("read-tree", "--empty")
     repository.branch("stranger", {f"{HERE}/a/submission.yaml": YAML})
-    with pytest.raises(ZoobenchError, match="no commit in common"):
-        review("main", "stranger")
-    for head in ("--help", "nothing", "-rf"):
-        assert main(["main", head, str(tmp_path / "comment.md")]) == 1
-        assert "this pull request cannot be checked: git rev-parse fails" in (tmp_path / "comment.md").read_text()
+    for head, said in (
+        ("stranger", "the pull request has no commit in common with the branch"),
+        ("--help", "git rev-parse fails"),
+        ("nothing", "git rev-parse fails"),
+        ("-rf", "git rev-parse fails"),
+    ):
+        outcome = zoobench("leaderboard", "review", "--", "main", head)
+        assert (outcome.code, outcome.err) == (1, "")
+        assert outcome.out.startswith(f"    refused: this pull request cannot be checked: {said}")
 
 
-def test_a_submission_is_scored_as_git_keeps_it_whatever_attributes_and_filters_say(repository, board):
+def test_a_submission_is_scored_as_git_keeps_it_whatever_attributes_and_filters_say(repository, board, monkeypatch):
     shutil.copytree(board / "labels", "leaderboard/labels")
     attributes = b"*.parquet filter=broken\n*.yaml text eol=crlf working-tree-encoding=UTF-16\n"
     repository.git("config", "filter.broken.smudge", "false")
@@ -201,6 +205,7 @@ def test_a_submission_is_scored_as_git_keeps_it_whatever_attributes_and_filters_
     lost = {path.replace("/mine/", "/lost/"): content for path, content in files.items()}
     lost[f"{HERE}/lost/tetris-zoo-tiny/seed.parquet"] = pointer
     repository.branch("proposed", files | lost, "main")
+    monkeypatch.chdir("leaderboard")  # from wherever in the checkout
     found = review("main", "proposed")
     (text,) = found.good
     assert text.startswith("added: mine\n")
@@ -211,10 +216,11 @@ def test_a_submission_is_scored_as_git_keeps_it_whatever_attributes_and_filters_
     )
 
 
-def test_a_comment_is_never_longer_than_github_takes_and_leaves_room_for_everyone(repository, tmp_path):
+def test_a_comment_is_never_longer_than_github_takes_and_leaves_room_for_everyone(zoobench, repository, tmp_path):
     long = YAML + b"x" * 59_000 + b": 1\n"
     repository.branch("proposed", {f"{HERE}/a{k}/submission.yaml": long for k in range(2)}, "main")
-    assert main(["main", "proposed", str(tmp_path / "comment.md")]) == 1
+    outcome = zoobench("leaderboard", "review", "--comment", tmp_path / "comment.md", "--", "main", "proposed")
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", "")
     text = (tmp_path / "comment.md").read_text()
     assert len(text) < 2000
     tables = tuple(f"added: {k}\n" + "\n".join(["─" * 200] * 400) + f"\nend of {k}" for k in range(5))
