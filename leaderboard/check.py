@@ -13,7 +13,7 @@ from .ranking import Standing, boards, overall
 from .results import ScoredSubmission, read_all
 from .score import score_submission
 from .submission import read_submissions
-from .targets import labels_of, reading
+from .targets import labels_of
 
 # What was scored, and by which version: told apart by what came out of it alone. And what results do not keep.
 _NOT_COMPARED = {"inputs_sha256", "predictions_sha256", "zoobench", "by_seed"}
@@ -37,8 +37,7 @@ def check(board: Path, on_step: Callable[[str], None] = lambda name: None) -> li
     for submission in listing.submissions:
         on_step(submission.name)
         try:
-            with reading(f"the labels of {submission.name}"):
-                fresh.append(score_submission(submission, store))
+            fresh.append(score_submission(submission, store))
         except ZoobenchError as error:
             refused.append(str(error))
     return [*refused, *differences(kept, fresh)]

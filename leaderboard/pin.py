@@ -11,7 +11,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.files import locked, write_atomically
 from zoobench.zoos import Zoo
 
-from .targets import LABELS
+from .targets import LABELS, reading
 
 
 def pin(board: Path, zoo: Zoo) -> Path:
@@ -23,13 +23,15 @@ def pin(board: Path, zoo: Zoo) -> Path:
     Raises:
         ZoobenchError: the zoo cannot be found, or the folder cannot be written.
     """
-    config, files = hub.scoring_files(zoo)
+    with reading(f"the labels of {zoo.id}"):
+        config, files = hub.scoring_files(zoo)
+        contents = {path: source.read_bytes() for path, (source, _) in files.items()}
     folder = DatasetFolder(board / LABELS / zoo.repo)
     try:
         with locked(folder.path):
             pinned = folder.manifest.configs if folder.is_there else {}
-            for path, (source, _) in files.items():
-                write_atomically(folder.locate(path), source.read_bytes())
+            for path, content in contents.items():
+                write_atomically(folder.locate(path), content)
             folder.write_manifest(
                 Manifest(
                     schema_version=SCHEMA_VERSION,

@@ -19,19 +19,18 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from zoobench.errors import ZoobenchError
 from zoobench.files import locked, write_atomically
-from zoobench.scoring.columns import first_line
 from zoobench.scoring.results import Confusion, Finite, Score, Stamp, TaskResult, ZooResult
-from zoobench.strict import Strict, first_problem
+from zoobench.strict import Strict
 from zoobench.zoos import resolve
 
 from .description import Description
 from .lines import laid_out, row_of, score_of_row
 from .submission import is_name
-from .targets import Axis, Targets, read_targets
+from .targets import UNREADABLE, Axis, Targets, read_targets, why
 
 RESULTS = "results"
 SCHEMA_VERSION = 4
@@ -47,7 +46,6 @@ _BULK = pa.schema(
     ]
 )
 _RESAMPLES = "mean_resamples.list.element"
-_UNREADABLE = (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError, pa.ArrowException)
 
 
 class Points(Strict):
@@ -212,7 +210,7 @@ def _is_ours(path: Path) -> bool:
             content = json.loads(path.read_bytes())
             return isinstance(content, dict) and {"schema_version", "submission"} <= content.keys()
         return path.suffix == ".parquet" and _INPUTS in (pq.read_schema(path).metadata or {})
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 
@@ -222,7 +220,7 @@ def labels_of_results(board: Path) -> set[tuple[str, str]]:
     for path in filter(Path.is_file, (board / RESULTS).glob("*.json")):
         try:
             found |= {(str(one["zoo"]), str(one["labels_sha256"])) for one in json.loads(path.read_bytes())["results"]}
-        except _UNREADABLE:
+        except UNREADABLE:
             continue
     return found
 
@@ -257,21 +255,10 @@ def _read(board: Path, name: str, find: _Find) -> ScoredSubmission:
             inputs_sha256=stored.inputs_sha256,
             results=results,
         )
-    except _UNREADABLE as error:
-        why = _why(error)
-        raise ZoobenchError(f"cannot read {path} ({why}); run zoobench leaderboard score --dir {board}") from error
-
-
-def _why(error: BaseException) -> str:
-    match error:
-        case OSError(strerror=str(reason)):
-            return reason
-        case ValidationError():
-            return first_problem(error)
-        case LookupError():
-            return f"it lacks {error}"
-        case _:
-            return first_line(error)
+    except UNREADABLE as error:
+        raise ZoobenchError(
+            f"cannot read {path}; run zoobench leaderboard score --dir {board} ({why(error)})"
+        ) from error
 
 
 def _stored(scored: ScoredSubmission) -> _Stored:

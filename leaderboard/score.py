@@ -93,7 +93,9 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    found = harness.score(paths, BOARD_PROTOCOLS, store=store)
+    with reading(f"the labels of {submission.name}"):
+        inputs = inputs_of(submission, store)
+        found = harness.score(paths, BOARD_PROTOCOLS, store=store)
     means = {(part.zoo, part.protocol): _mean_resamples(part) for part in found.resampled}
     results = []
     for part, joined in zip(found.result.results, found.joined, strict=True):
@@ -106,7 +108,7 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
-        inputs_sha256=inputs_of(submission, store),
+        inputs_sha256=inputs,
         results=sorted(results, key=lambda result: (result.zoo, result.trained_on, result.stamp.protocol)),
     )
 
@@ -169,9 +171,7 @@ def _score_all(board: Path, on_step: Callable[[str], None], again: bool) -> list
             found = None if again else _unchanged(board, submission, store)
             if found is None:
                 on_step(submission.name)
-                with reading(f"the labels of {submission.name}"):
-                    fresh = score_submission(submission, store)
-                write_scored(board, fresh)
+                write_scored(board, score_submission(submission, store))
                 found = read_scored(board, submission.name)
             scored.append(found)
         except ZoobenchError as error:

@@ -31,7 +31,7 @@ from zoobench.scoring.ranks import tau_ceiling
 from zoobench.scoring.results import Collapsed, Finite, Reference
 from zoobench.scoring.scores import rounded
 from zoobench.scoring.tasks import Task, classes_of, known_tasks, tasks_of
-from zoobench.strict import Strict
+from zoobench.strict import Strict, first_problem
 from zoobench.zoos import Zoo, resolve
 
 from .lines import laid_out, row_of, score_of_row
@@ -46,6 +46,8 @@ SHOWN = 150
 # Predictions are drawn over the range of the targets and this share of it on either side.
 _MARGIN = 0.08
 _SHA256_SHOWN = 12
+# What reading a file raises that is not what it should be.
+UNREADABLE = (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError, pa.ArrowException)
 
 
 class Axis(Finite):
@@ -92,6 +94,19 @@ def labels_of(board: Path) -> hub.Store:
     return hub.Store([board / LABELS])
 
 
+def why(error: BaseException) -> str:
+    """What keeps a file from being read, in a few words."""
+    match error:
+        case OSError(strerror=str(reason)):
+            return reason
+        case ValidationError():
+            return first_problem(error)
+        case LookupError():
+            return f"it lacks {error}"
+        case _:
+            return first_line(error)
+
+
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
     """What cannot be read is an error of a submission, and no end of the scoring of others.
@@ -101,10 +116,8 @@ def reading(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise ZoobenchError(f"cannot read {error.filename or what}: {error.strerror or error}") from error
-    except pa.ArrowException as error:
-        raise ZoobenchError(f"cannot read {what}: {first_line(error)}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ZoobenchError(f"cannot read {getattr(error, 'filename', None) or what}: {why(error)}") from error
 
 
 def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -> None:
@@ -137,12 +150,14 @@ def read_targets(board: Path, zoo: Zoo, sha256: str) -> dict[str, Targets]:
     """
     path = targets_path(board, zoo, sha256)
     try:
-        content = _content(path)
+        content = json.loads(path.read_bytes())
         if content["schema_version"] != SCHEMA_VERSION or content["labels_sha256"] != sha256:
             raise ValueError("of another schema, or of other labels")
         return {protocol: _read(part) for protocol, part in content["protocols"].items()}
-    except (LookupError, TypeError, ValueError, ValidationError) as error:
-        raise ZoobenchError(f"cannot read {path}; run zoobench leaderboard score --dir {board}") from error
+    except UNREADABLE as error:
+        raise ZoobenchError(
+            f"cannot read {path}; run zoobench leaderboard score --dir {board} ({why(error)})"
+        ) from error
 
 
 def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:

@@ -60,7 +60,8 @@ def test_a_result_that_cannot_be_read_is_a_difference(zoobench, board):
     (board / "results" / "linear-w.json").write_text("[")
     outcome = zoobench("leaderboard", "check", "--dir", board)
     assert outcome.code == 1
-    assert outcome.out.startswith(f"cannot read {board / 'results' / 'linear-w.json'} (Expecting value")
+    assert outcome.out.startswith(f"cannot read {board / 'results' / 'linear-w.json'}; run zoobench leaderboard score")
+    assert "(Expecting value: line 1" in outcome.out
     assert outcome.out.endswith("linear-w is not kept\n")
 
 

@@ -108,6 +108,17 @@ def test_publishing_scores_and_writes_the_page(repository):
     assert "linear-w" in (repository / "leaderboard" / "index.html").read_text()
 
 
+def test_a_refused_submission_fails_and_the_page_shows_all_others(repository):
+    (repository / "leaderboard" / "submissions" / "linear-w" / "submission.yaml").write_text("method: [")
+    (repository / "leaderboard" / "submissions" / ".DS_Store").write_text("")
+    command = ["leaderboard/ci/publish.sh"]
+    done = subprocess.run(command, cwd=repository, env=environment(repository), capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"linear-w/submission.yaml" in done.stderr
+    assert {path.stem for path in (repository / "leaderboard" / "results").iterdir()} == {"linear-stats"}
+    assert "linear-stats" in (repository / "leaderboard" / "index.html").read_text()
+
+
 @pytest.fixture
 def published(repository):
     """A clone of a remote whose main has no results, in which scoring has written some."""

@@ -266,6 +266,21 @@ def test_what_may_not_be_read_is_refused_by_itself(board, inside, message):
     assert len(written(board)) == 4
 
 
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root, who reads everything")
+def test_labels_that_may_not_be_read_are_named_with_their_cause(board, tiny_home, monkeypatch):
+    labels = board / "labels" / "tetris-zoo-tiny" / "labels" / "seed" / "test.parquet"
+    labels.chmod(0)
+    scored = _as_an_ordinary_user("leaderboard", "score", "--all", "--dir", board)
+    validated = _as_an_ordinary_user("leaderboard", "validate", board / "submissions" / "linear-w", "--dir", board)
+    monkeypatch.setenv("ZOOBENCH_DATA", str(board / "labels"))
+    pinned = _as_an_ordinary_user("leaderboard", "pin", "tetris-zoo-tiny/seed", "--dir", board.parent / "other")
+    labels.chmod(0o644)
+    said = f"cannot read {labels}: Permission denied"
+    assert (scored.returncode, scored.stderr.count(said), scored.stderr.count("\n")) == (2, 2, 1)
+    assert (validated.returncode, validated.stderr) == (2, f"error: {said}\n")
+    assert (pinned.returncode, pinned.stderr) == (2, f"error: {said}\n")
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root, who writes everything")
 def test_a_board_that_cannot_be_written_says_so_and_can_be_shown(zoobench, board):
     for folder in (board, board / "results"):
