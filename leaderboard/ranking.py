@@ -190,8 +190,9 @@ def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Contender:
     for zoo in wanted:
         families.setdefault(zoo.partition("/")[0], []).append(rows[zoo])
     mean = _mean([_mean([row.mean for row in members]) for members in families.values()])
-    drawn = [[row.result.mean_resamples or [np.nan] for row in members] for members in families.values()]
-    if any(np.isnan(values[0]) for members in drawn for values in members):
+    drawn = [[row.result.mean_resamples or [] for row in members] for members in families.values()]
+    # None where one is unknown, or they are of other resamples.
+    if len(lengths := {len(values) for members in drawn for values in members}) > 1 or 0 in lengths:
         return _Contender(scored, mean, None)
     return _Contender(scored, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
 
@@ -220,8 +221,10 @@ def _better(drawn: Sequence[np.ndarray | None]) -> np.ndarray:
     count = len(drawn)
     better = np.zeros((count, count), bool)
     for k, one in enumerate(drawn):
-        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None}
-        if one is None or not others:
+        if one is None:
+            continue
+        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None and len(other) == len(one)}
+        if not others:
             continue
         low, high = np.quantile(one - np.stack(list(others.values())), _ENDS, axis=1)
         better[k, list(others)], better[list(others), k] = low > 0, high < 0

@@ -355,6 +355,8 @@ def _whole(
 
 def _task(name: str, stored: _StoredResult, targets: Targets) -> TaskResult:
     task = targets.tasks[name]
+    if task.main_metric not in stored.scores[name]:
+        raise ValueError(f"{name} has no {task.main_metric}")
     scores: dict[str, Score] = {metric: score_of_row(row) for metric, row in stored.scores[name].items()}
     confusion = None
     if name in stored.confusion:

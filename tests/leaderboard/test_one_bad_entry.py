@@ -319,6 +319,7 @@ UNREADABLE = {
     "no text": (lambda path: path.write_bytes(b"\xff\xfe\xff"), "codec can't decode"),
     "another's": (lambda path: shutil.copy(path.with_name("linear-w.json"), path), "it is the result of 'linear-w'"),
     "a field more": (_changed(more=1), "(more: Extra inputs are not permitted)"),
+    "no main metric": (lambda path: path.write_text(path.read_text().replace('"r2"', '"r3"')), "has no r2"),
     "infinity": (_number("Infinity"), "Input should be a finite number"),
     "no number": (_number("NaN"), "Input should be a finite number"),
     "beyond all numbers": (_number("-1e999"), "Input should be a finite number"),
