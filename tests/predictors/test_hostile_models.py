@@ -24,7 +24,7 @@ QUICK = {
     "comvex": {"max_epochs": "1", "hidden_size": "16", "hidden_layers": "1"},
     "hyperrep": {"epochs": "1", "width": "16", "heads": "2", "blocks": "1", "feed_forward": "16", "latent": "4"},
 }
-WRONG = [None, -1, 10**9, 10**30, 1e308, "../other", "", [], {}, True, "x" * 70, [1, 2, 3]]
+WRONG: list[object] = [None, -1, 10**9, 10**30, 1e308, "../other", "", [], {}, True, "x" * 70, [1, 2, 3]]
 
 
 @pytest.fixture(scope="module")
