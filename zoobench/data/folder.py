@@ -77,7 +77,7 @@ class Places:
         """Whether a path of a file belongs to the config, and to no other."""
         folder, _, name = path.rpartition("/")
         if folder == PICTURES:
-            return name.startswith(f"{self.config}-") and name.endswith(".png")
+            return name.endswith(".png") and (name == f"{self.config}.png" or name.startswith(f"{self.config}-"))
         return folder in self.folders
 
     def row_files(self, split: str, listed: Iterable[FileEntry]) -> list[FileEntry]:
