@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from zoobench.zoos.layout import Layout
 from .comvex import ComVeXModel
 from .hyperrep import HyperRepModel
 from .matrices import in_batches
+from .pretrained import read_model
 
 Encoder = ComVeXModel | HyperRepModel
 _MODELS: dict[str, type[ComVeXModel] | type[HyperRepModel]] = {"comvex": ComVeXModel, "hyperrep": HyperRepModel}
@@ -28,15 +28,7 @@ def load_encoder(folder: Path) -> Encoder:
     Raises:
         ZoobenchError: no such folder, or not a model of ours.
     """
-    try:
-        kind = json.loads((folder / "config.json").read_text())["model_type"]
-        loaded: Encoder = _MODELS[kind].from_pretrained(folder).eval()
-    except FileNotFoundError as error:
-        raise ZoobenchError(
-            f"no model in {folder}: zoobench run comvex --save {folder} (or hyperrep) saves one"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ZoobenchError(f"cannot load the model in {folder}: {str(error).splitlines()[0]}") from error
+    loaded: Encoder = read_model(folder, _MODELS)
     return loaded
 
 
@@ -44,13 +36,16 @@ def vectors(encoder: Encoder, layout: Layout, weights: np.ndarray) -> np.ndarray
     """Vectors (rows, D) of networks (rows, N).
 
     Raises:
-        ZoobenchError: a model of other networks, or one without an encoder.
+        ZoobenchError: a model of other networks, one without an encoder, or vectors that are not finite.
     """
     if Layout.from_json(encoder.config.layout) != layout:
         raise ZoobenchError("the model encodes other networks than these; their layouts differ")
     if encoder.config.architecture == "fc":
         raise ZoobenchError("a model of the architecture 'fc' has no encoder; choose fc-linear, linear or conv")
-    return in_batches(encoder.encode, weights)
+    found = in_batches(encoder.encode, weights)
+    if not np.isfinite(found).all():
+        raise ZoobenchError("the model encodes some of these networks as NaN or infinite numbers; train it again")
+    return found
 
 
 def encoded(encoder: Encoder, networks: ZooSplit) -> pa.Table:

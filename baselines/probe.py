@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from zoobench.errors import ZoobenchError
 from zoobench.predictors.predictor import Examples
 
-from .stored import load_arrays, save_arrays, scaler_arrays, scaler_of
+from .stored import check_shape, load_arrays, save_arrays, scaler_arrays, scaler_of
 
 _RIDGE_ALPHAS = 10.0 ** np.arange(-5, 4)
 _LOGIT_ALPHAS = 10.0 ** np.arange(-7, -1, 2)
@@ -115,11 +115,18 @@ class LinearProbe:
         arrays, about = load_arrays(folder)
         self.scaler_ = scaler_of(arrays)
         self.alphas_ = about["alphas"]
+        features = self.scaler_.n_features_in_
+        for task in self.alphas_:
+            check_shape(f"{task}.weight", arrays[f"{task}.weight"], (features,))
+            check_shape(f"{task}.bias", arrays[f"{task}.bias"], (1,))
         self.ranges_ = {task: (low, high) for task, (low, high) in about["ranges"].items()}
         self.coefficients_ = {task: arrays[f"{task}.weight"] for task in self.alphas_}
         self.intercepts_ = {task: float(arrays[f"{task}.bias"][0]) for task in self.alphas_}
         self.classifiers_ = {}
         for task, classes in about["classes"].items():
+            rows = len(classes) if len(classes) > 2 else 1
+            check_shape(f"{task}.weight", arrays[f"{task}.weight"], (rows, features))
+            check_shape(f"{task}.bias", arrays[f"{task}.bias"], (rows,))
             model = LogisticRegression()
             model.coef_, model.intercept_ = arrays[f"{task}.weight"], arrays[f"{task}.bias"]
             model.classes_ = np.array(classes, dtype=object)
@@ -172,7 +179,11 @@ def _fit_logit(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, 
 
 
 def _fit_softmax(x: np.ndarray, y: np.ndarray, x_validation: np.ndarray, judge: np.ndarray) -> LogisticRegression:
-    """Minimise cross-entropy plus an L2 penalty, whose strength validates best."""
+    """Minimise cross-entropy plus an L2 penalty, whose strength validates best; of one class that class."""
+    if len(found := np.unique(y)) == 1:
+        only = LogisticRegression()
+        only.coef_, only.intercept_, only.classes_ = np.zeros((1, x.shape[1])), np.zeros(1), found
+        return only
     with warnings.catch_warnings():
         # Weak penalties need not converge: the best on validation is kept.
         warnings.simplefilter("ignore", ConvergenceWarning)

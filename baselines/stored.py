@@ -24,7 +24,12 @@ def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], about: Any) -> N
 def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], Any]:
     """What ``save_arrays`` wrote."""
     with safe_open(folder / FILE_NAME, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(file.metadata()["about"])
+    for name, values in arrays.items():
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(f"{name} of {FILE_NAME} has values that are no finite numbers")
+    return arrays, about
 
 
 def scaler_arrays(scaler: StandardScaler) -> dict[str, np.ndarray]:
@@ -34,7 +39,18 @@ def scaler_arrays(scaler: StandardScaler) -> dict[str, np.ndarray]:
 
 def scaler_of(arrays: Mapping[str, np.ndarray]) -> StandardScaler:
     """The scaler of ``scaler_arrays``."""
+    check_shape("scaler.scale", arrays["scaler.scale"], (arrays["scaler.mean"].size,))
     scaler = StandardScaler()
     scaler.mean_, scaler.scale_ = arrays["scaler.mean"], arrays["scaler.scale"]
     scaler.n_features_in_ = len(scaler.mean_)
     return scaler
+
+
+def check_shape(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuse an array that has another shape than what is beside it says.
+
+    Raises:
+        ValueError: it has.
+    """
+    if values.shape != shape:
+        raise ValueError(f"{name} has the shape {values.shape}, not {shape}")

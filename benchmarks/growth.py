@@ -141,7 +141,7 @@ def measure(name: str, folder: Path, size: int) -> None:
     activity.start(folder, activity.sizes[0])()
     work = activity.start(folder, size)
     # Linux takes 5 for: forget the highest resident size so far.
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_bytes(b"5")
     before = loading.peak_memory()
     start = time.perf_counter()
     work()
@@ -165,7 +165,7 @@ def grown(activity: Activity, quick: bool) -> list[tuple[int, float, float]]:
                 str(size),
             ]
             environment = os.environ | {"OMP_NUM_THREADS": "2"}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
             if done.returncode:
                 sys.exit(done.stderr)
             points.append((size, *json.loads(done.stdout.splitlines()[-1])))

@@ -71,7 +71,7 @@ def write(folder: Path, runs: int) -> pd.DataFrame:
     metrics = pd.DataFrame(
         per_run | {"test_accuracy": accuracy[0], "test_loss": 1.5, "train_accuracy": accuracy[1], "train_loss": 1.4}
     )
-    with gzip.open(folder / "metrics.csv.gz", "wt", compresslevel=1) as file:
+    with gzip.open(folder / "metrics.csv.gz", "wt", compresslevel=1, encoding="utf-8") as file:
         metrics.to_csv(file, index=False)
     weights = np.lib.format.open_memmap(folder / "weights.npy", "w+", np.float32, (len(order), start))
     for first in range(0, len(order), 10_000):
@@ -80,7 +80,7 @@ def write(folder: Path, runs: int) -> pd.DataFrame:
         weights[first : first + len(block)] = block
     del weights
     permutation = rng.permutation(len(order))
-    (folder / "split.csv").write_text("\n".join(map(str, [0, *permutation])) + "\n")
+    (folder / "split.csv").write_bytes(("\n".join(map(str, [0, *permutation])) + "\n").encode())
     return metrics
 
 
@@ -107,7 +107,7 @@ def check(out: Path, release: Path, metrics: pd.DataFrame) -> None:
 def _peak_memory(pid: int) -> int:
     """Bytes that a running process had resident at its highest; 0 if it has just ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)

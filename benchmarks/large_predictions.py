@@ -32,7 +32,7 @@ from zoobench.scoring.harness import evaluate
 from zoobench.scoring.bootstrap import Bootstrap
 start = time.perf_counter()
 result = evaluate(Path(sys.argv[1]), bootstrap=Bootstrap(resamples=int(sys.argv[2])))
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
+peak = next(line for line in open("/proc/self/status", encoding="utf-8") if line.startswith("VmHWM")).split()[1]
 print(time.perf_counter() - start, int(peak) / 1e6, result.results[0].tasks["accuracy"].scores["kendall_tau"])
 """
 
@@ -109,7 +109,7 @@ def main() -> None:
         del labels
         environment = os.environ | {"ZOOBENCH_DATA": folder}
         command = [sys.executable, "-c", _SCORE, str(path), str(arguments.resamples)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         seconds, gigabytes, tau = done.stdout.split(maxsplit=2)
     report = {
         "rows": arguments.rows,

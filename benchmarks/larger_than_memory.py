@@ -67,9 +67,7 @@ def make(home: Path, rows: int) -> None:
         plain = {"compression": "NONE", "use_dictionary": False, "write_statistics": False}
         pq.write_table(table, path, row_group_size=16_000_000 // (4 * layout.size), **plain)
         subprocess.run(["fallocate", "--dig-holes", str(path)], check=True)
-        files.append(
-            manifest.FileEntry(path=str(path.relative_to(folder)), sha256=f"{start:064x}", size=path.stat().st_size)
-        )
+        files.append(manifest.file_entry(folder, path))
         labels.append(table.select(schema.LABELS.names))
     path = folder / places.labels_of("test")
     path.parent.mkdir(parents=True)
@@ -112,7 +110,7 @@ def limited(limit: int) -> tuple[Path, str]:
         if (folder.parent / "cgroup.procs").exists() and os.access(folder.parent, os.W_OK):
             folder.mkdir(exist_ok=True)
             if (folder / maximum).exists():
-                (folder / maximum).write_text(str(limit))
+                (folder / maximum).write_bytes(str(limit).encode())
                 return folder, peak
             folder.rmdir()
     sys.exit("no control group for memory can be made here: this needs Linux, and root")
@@ -136,11 +134,14 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.larger_than_memory", "--work", name]
         # The process puts itself into the group before anything of Python is loaded.
         shell = ["sh", "-c", f'echo $$ > "{group}/cgroup.procs"; exec "$@"', "sh", *command]
-        done = subprocess.run(shell, env=environment, capture_output=True, text=True)
+        done = subprocess.run(shell, env=environment, capture_output=True, encoding="utf-8")
         if done.returncode:
             sys.exit(done.stderr or f"ended with {done.returncode}: killed at the limit?")
         report = json.loads(done.stdout)
-    report |= {"limit_GB": arguments.limit, "peak_GB_with_page_cache": round(int((group / peak).read_text()) / 1e9, 2)}
+    report |= {
+        "limit_GB": arguments.limit,
+        "peak_GB_with_page_cache": round(int((group / peak).read_text(encoding="utf-8")) / 1e9, 2),
+    }
     print(json.dumps(report, indent=1))
     group.rmdir()
 

@@ -91,7 +91,7 @@ def _npy_split(folder: Path, width: int) -> np.ndarray:
 
 def _mapped(folder: Path, width: int) -> np.ndarray:
     files = sorted((folder / "zoo").glob("train-*.parquet"))
-    return weights.read_mapped(files, width, [str(folder)])
+    return weights.read_mapped(files, width)
 
 
 WAYS: dict[str, tuple[str, Callable[[Path, int], np.ndarray]]] = {
@@ -126,7 +126,7 @@ def measure(way: str, folder: Path, width: int, repeats: int) -> None:
 
 def peak_memory() -> int:
     """Bytes; of this program alone, where ``ru_maxrss`` would start from the process that started it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
@@ -138,7 +138,7 @@ def measurements(quick: bool) -> Iterator[Measurement]:
         environment = os.environ | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": str(_THREADS)}
         for way in WAYS:
             command = [sys.executable, "-m", __name__, way, name, str(width), str(repeats)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
             seconds, size, peak = json.loads(done.stdout)
             rates[way], memory[way] = size / seconds, peak / size
     copied = copy_bytes()

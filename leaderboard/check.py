@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoobench.errors import ZoobenchError
+
 from .ranking import Standing, boards, overall
 from .results import ScoredSubmission, read_all
 from .score import score_submission
@@ -27,13 +29,18 @@ def check(board: Path, on_step: Callable[[str], None] = lambda name: None) -> li
         the differences, a line each.
 
     Raises:
-        ZoobenchError: results that cannot be read, or a submission that is refused.
+        ZoobenchError: no results, or no submissions, at all.
     """
-    kept, fresh, store = read_all(board), [], labels_of(board)
-    for submission in read_submissions(board):
+    refused: list[str] = []
+    kept, listing, fresh, store = read_all(board, refused.append), read_submissions(board), [], labels_of(board)
+    refused += map(str, listing.refused.values())
+    for submission in listing.submissions:
         on_step(submission.name)
-        fresh.append(score_submission(submission, store))
-    return differences(kept, fresh)
+        try:
+            fresh.append(score_submission(submission, store))
+        except ZoobenchError as error:
+            refused.append(str(error))
+    return [*refused, *differences(kept, fresh)]
 
 
 def differences(kept: Sequence[ScoredSubmission], fresh: Sequence[ScoredSubmission]) -> list[str]:

@@ -21,14 +21,23 @@ def pin(
 ) -> None:
     """Keep the test labels and references of a zoo in labels/, for scoring without the zoo itself.
 
+    Of several, one that cannot be had does not keep the others from being pinned; the exit code is 2 then.
+
     Example: zoobench leaderboard pin tetris-zoo/seed --dir leaderboard
     """
+    from zoobench.errors import ZoobenchError
     from zoobench.zoos import resolve
 
     from .pin import pin as pin_zoo
 
+    refused = []
     for name in zoo:
-        typer.echo(f"pinned {name} in {pin_zoo(directory, resolve(name))}")
+        try:
+            typer.echo(f"pinned {name} in {pin_zoo(directory, resolve(name))}")
+        except ZoobenchError as error:
+            refused.append(str(error))
+    if refused:
+        raise ZoobenchError("; ".join(refused))
 
 
 @app.command()
@@ -61,13 +70,14 @@ def validate(
     Example: zoobench leaderboard validate leaderboard/submissions/my-method
     """
     from zoobench.cli import progress, tables
+    from zoobench.errors import shown
     from zoobench.scoring.results import SCHEMA_VERSION, Result
 
     from .score import score_submission
     from .submission import read_submission
     from .targets import labels_of
 
-    with progress.spinner(f"scoring {path.name}"):
+    with progress.spinner(f"scoring {shown(path.name)}"):
         scored = score_submission(read_submission(path.absolute()), labels_of(directory))
     if as_json:
         print_json(scored.model_dump())
@@ -76,6 +86,33 @@ def validate(
         tables.console().print(table)
     zoos = ", ".join(dict.fromkeys(result.zoo for result in scored.results))
     typer.echo(f"{scored.name} is valid: {zoos}; track {scored.submission.track}")
+
+
+@app.command()
+def review(
+    base: Annotated[str, typer.Argument(help="The commit that is checked out: its code and labels are trusted.")],
+    head: Annotated[str, typer.Argument(help="The commit that is proposed: data only.")],
+    comment: Annotated[Path | None, typer.Option(help="Write the comment here, and print nothing.")] = None,
+) -> None:
+    """Check the submissions that a pull request adds, changes or withdraws, in a checkout of the repository.
+
+    Prints a comment in Markdown: what is refused and why, what is withdrawn, the scores of the others. Exit code 1 if
+    something is refused, anything else is changed, or there is nothing to check.
+
+    Example: zoobench leaderboard review main submitted --comment comment.md
+    """
+    from zoobench.files import write_atomically
+
+    from . import pull_request
+
+    found = pull_request.review(base, head)
+    text = pull_request.comment(found)
+    if comment is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomically(comment, text.encode())
+    if found.refused:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -89,10 +126,11 @@ def submit(
     Example: zoobench leaderboard submit leaderboard/submissions/my-method
     """
     from zoobench.cli import progress
+    from zoobench.errors import shown
 
     from .submit import submit as propose
 
-    with progress.spinner(f"submitting {path.name}") as on_step:
+    with progress.spinner(f"submitting {shown(path.name)}") as on_step:
         url = propose(directory, path.absolute(), repo, on_step)
     typer.echo(f"opened {url}")
 
@@ -104,7 +142,8 @@ def score(
 ) -> None:
     """Re-score every submission that changed from its predictions and write results/<name>.json.
 
-    Example: zoobench leaderboard score --dir leaderboard
+    What is no submission is warned about; one that is invalid does not keep the others from being scored, and the exit
+    code is 2 then. Example: zoobench leaderboard score --dir leaderboard
     """
     from zoobench.cli import progress
 
@@ -142,6 +181,10 @@ def check(directory: Directory = Path("leaderboard")) -> None:
     typer.echo(f"{directory / 'results'} is what scoring gives")
 
 
+def _left_out(why: str) -> None:
+    typer.echo(f"warning: a submission is left out: {why}", err=True)
+
+
 @app.command()
 def page(
     directory: Directory = Path("leaderboard"),
@@ -155,7 +198,7 @@ def page(
     from .page import write_page, write_space
     from .results import read_all
 
-    scored = read_all(directory)
+    scored = read_all(directory, _left_out)
     if space is not None:
         write_space(scored, space)
         typer.echo(f"wrote {space}; to publish it: hf upload --repo-type space OWNER/NAME {space} .")
@@ -182,5 +225,5 @@ def show(
     from .terminal import board_table
 
     check_known("track", track, RANKINGS)
-    for board in boards(read_all(directory)):
+    for board in boards(read_all(directory, _left_out)):
         console().print(board_table(board, track))

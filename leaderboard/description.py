@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator
 
 from zoobench.errors import ZoobenchError, did_you_mean
 from zoobench.strict import Strict
@@ -17,11 +18,32 @@ TRACKS = ("standard", "open")
 # Seeds that a random method needs on the standard track.
 STANDARD_SEEDS = 3
 _MOST_BYTES = 64_000
+# Characters that are no text: controls, and those that turn the direction of what stands around them.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
-_Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000)]
+
+def _plain(text: str) -> str:
+    if found := _NO_TEXT.search(text):
+        raise ValueError(f"the character U+{ord(found[0]):04X} is no text")
+    return text
+
+
+def _of_one_line(text: str) -> str:
+    if set(text) & set("\n\r\t"):
+        raise ValueError("this field is one line")
+    return text
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000), AfterValidator(_plain)]
+_Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    AfterValidator(_plain),
+    AfterValidator(_of_one_line),
+]
 _Filled = Annotated[_Line, Field(min_length=1)]
-_Count = Annotated[int, Field(ge=0)]
+# Numbers that every reader of JSON keeps.
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Description(Strict):
@@ -90,6 +112,16 @@ class Description(Strict):
         return self.authors if isinstance(self.authors, str) else ", ".join(self.authors)
 
 
+class _Loader(yaml.SafeLoader):
+    """Without aliases, by which a short text can stand for one without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()
+            raise yaml.composer.ComposerError(None, None, f"found alias {event.anchor!r}", event.start_mark)
+        return super().compose_node(parent, index)
+
+
 def read_description(path: Path) -> Description:
     """Read a ``submission.yaml``.
 
@@ -99,13 +131,21 @@ def read_description(path: Path) -> Description:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ZoobenchError(f"{path} has more than {_MOST_BYTES:,} bytes; describe the method in less")
-        text = path.read_text()
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=_Loader)
         _check_keys(path, node)
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_Loader)
     except FileNotFoundError:
         raise ZoobenchError(f"submission {path.parent.name!r} has no {FILE_NAME} in {path.parent}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except OSError as error:
+        raise ZoobenchError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ZoobenchError(f"cannot read {path}: it is not text in UTF-8 ({error.reason})") from error
+    except RecursionError as error:
+        raise ZoobenchError(f"cannot read {path}: it is nested too deeply") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ZoobenchError(f"cannot read {path}: a value is not what its tag says") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ZoobenchError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     try:
         return Description.model_validate(content)
@@ -127,6 +167,8 @@ def _check_keys(path: Path, node: yaml.Node | None) -> None:
         raise ZoobenchError(f"{path}:1: this is no list of fields; zoobench leaderboard new writes one to fill in")
     seen: set[str] = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ZoobenchError(f"{path}:{key.start_mark.line + 1}: the name of a field is one word")
         if key.value in seen:
             raise ZoobenchError(f"{path}:{key.start_mark.line + 1}: {key.value}: this field is there twice")
         seen.add(key.value)
@@ -135,7 +177,7 @@ def _check_keys(path: Path, node: yaml.Node | None) -> None:
 def _lines(node: yaml.Node | None) -> dict[str, int]:
     """Line of each field, from 1."""
     assert isinstance(node, yaml.MappingNode)
-    return {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+    return {key.value: key.start_mark.line + 1 for key, _ in node.value}
 
 
 TEMPLATE = """\

@@ -194,7 +194,7 @@ def lay_down(board: Path, entry: Entry, zoos: Sequence[Zoo], again: bool = True)
     missing = (zoo for zoo in zoos if zoo.id not in counts)
     counts |= {zoo.id: count for zoo in missing if (count := learned(entry, zoo)) is not None}
     content = {name: value for name, value in entry.description(counts).model_dump().items() if value not in ("", None)}
-    (folder / FILE_NAME).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    (folder / FILE_NAME).write_bytes(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
     return made
 
 

@@ -133,7 +133,7 @@ TABLES = (
     ),
     Table(
         LATER,
-        "ReLU networks of CIFAR10-GS and SVHN-GS, protocol nfn",
+        "CIFAR10-GS and SVHN-GS, protocol nfn-relu",
         "small-cnn-zoo",
         ("ScaleGMN", "GMN"),
         {("cifar10", "accuracy"): (0.932, 0.927), ("svhn", "accuracy"): (0.866, 0.867)},

@@ -45,8 +45,8 @@ def render(submissions: Sequence[ScoredSubmission]) -> str:
     )
     folder = files("zoobench_leaderboard") / _TEMPLATES
     return environment.get_template("page.html.j2").render(
-        style=(folder / "page.css").read_text(),
-        script="\n".join((folder / name).read_text() for name in _SCRIPTS),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script="\n".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS),
         payload=embedded(payload(submissions)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,4 +167,5 @@ def _places(places: Mapping[str, Place]) -> dict[str, list[int]]:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{_DIGITS}g}")
+    short = math.nan if value is None else float(f"{value:.{_DIGITS}g}")
+    return short if math.isfinite(short) else None

@@ -8,10 +8,10 @@ from zoobench.data import hub
 from zoobench.data.folder import DatasetFolder
 from zoobench.data.manifest import SCHEMA_VERSION, Manifest
 from zoobench.errors import ZoobenchError
-from zoobench.files import write_atomically
+from zoobench.files import locked, write_atomically
 from zoobench.zoos import Zoo
 
-from .targets import LABELS
+from .targets import LABELS, reading
 
 
 def pin(board: Path, zoo: Zoo) -> Path:
@@ -23,16 +23,23 @@ def pin(board: Path, zoo: Zoo) -> Path:
     Raises:
         ZoobenchError: the zoo cannot be found, or the folder cannot be written.
     """
-    config, files = hub.scoring_files(zoo)
+    with reading(f"the labels of {zoo.id}"):
+        config, files = hub.scoring_files(zoo)
+        contents = {path: source.read_bytes() for path, (source, _) in files.items()}
     folder = DatasetFolder(board / LABELS / zoo.repo)
     try:
-        for path, (source, _) in files.items():
-            write_atomically(folder.locate(path), source.read_bytes())
-        pinned = folder.manifest.configs if folder.is_there else {}
-        whole = Manifest(
-            schema_version=SCHEMA_VERSION, repo=zoo.repo, scale=zoo.scale, configs={**pinned, zoo.spec.config: config}
-        )
-        folder.write_manifest(whole)
+        with locked(folder.path):
+            pinned = folder.manifest.configs if folder.is_there else {}
+            for path, content in contents.items():
+                write_atomically(folder.locate(path), content)
+            folder.write_manifest(
+                Manifest(
+                    schema_version=SCHEMA_VERSION,
+                    repo=zoo.repo,
+                    scale=zoo.scale,
+                    configs={**pinned, zoo.spec.config: config},
+                )
+            )
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or folder}: {error.strerror or error}") from error
     return folder.path

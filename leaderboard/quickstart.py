@@ -6,6 +6,7 @@ writes a leaderboard of its own.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -60,9 +61,9 @@ def quickstart(
     page = board / "index.html"
     write_page(scored, page)
     console().print(board_table(boards(scored)[0], "all"))
-    tool = "zoobench" if shutil.which("zoobench") else sys.argv[0]
-    python = "python" if shutil.which("zoobench") else sys.executable
-    example = board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"
+    tool = "zoobench" if shutil.which("zoobench") else shlex.quote(sys.argv[0])
+    python = "python" if shutil.which("zoobench") else shlex.quote(sys.executable)
+    example = shlex.quote(str(board / "submissions" / ENTRIES[-1] / f"{zoo.id}.parquet"))
     typer.echo(
         f"""
 dataset      {folder}

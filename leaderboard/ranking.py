@@ -5,6 +5,7 @@ Over all zoos, by the mean of these means: over the zoos of a family, then over 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from zoobench import zoos
 from zoobench.scoring.tasks import tasks_of
 
 from .description import TRACKS
-from .results import BoardResult, ScoredSubmission
+from .results import LARGEST, BoardResult, ScoredSubmission
 
 # Every track by itself, and all submissions together.
 RANKINGS = ("all", *TRACKS)
@@ -96,7 +97,7 @@ class _Contender:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        if self.mean is None or self.drawn is None:
+        if self.mean is None or self.drawn is None or np.abs(self.drawn).max() >= LARGEST:
             return None
         low, high = np.quantile(self.drawn, _ENDS)
         return float(low), float(high)
@@ -170,8 +171,15 @@ def _board(group: list[tuple[ScoredSubmission, BoardResult]]) -> Board:
 def _over_tasks(scored: ScoredSubmission, result: BoardResult, tasks: tuple[str, ...]) -> _Contender:
     values = [main_value(result, task) for task in tasks]
     defined = [value for value in values if value is not None]
-    mean = sum(defined) / len(defined) if defined and len(defined) == len(tasks) else None
+    mean = _mean(defined) if defined and len(defined) == len(tasks) else None
     return _Contender(scored, mean, np.array(result.mean_resamples) if result.mean_resamples else None)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None of what is undefined, or too large to be added up."""
+    known = [value for value in values if value is not None]
+    mean = sum(known) / len(known)
+    return mean if len(known) == len(values) and math.isfinite(mean) else None
 
 
 def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Contender:
@@ -181,9 +189,10 @@ def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Contender:
     families: dict[str, list[Row]] = {}
     for zoo in wanted:
         families.setdefault(zoo.partition("/")[0], []).append(rows[zoo])
-    mean = float(np.mean([np.mean([row.mean for row in members]) for members in families.values()]))
-    drawn = [[row.result.mean_resamples or [np.nan] for row in members] for members in families.values()]
-    if any(np.isnan(values[0]) for members in drawn for values in members):
+    mean = _mean([_mean([row.mean for row in members]) for members in families.values()])
+    drawn = [[row.result.mean_resamples or [] for row in members] for members in families.values()]
+    # None where one is unknown, or they are of other resamples.
+    if len(lengths := {len(values) for members in drawn for values in members}) > 1 or 0 in lengths:
         return _Contender(scored, mean, None)
     return _Contender(scored, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
 
@@ -212,8 +221,10 @@ def _better(drawn: Sequence[np.ndarray | None]) -> np.ndarray:
     count = len(drawn)
     better = np.zeros((count, count), bool)
     for k, one in enumerate(drawn):
-        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None}
-        if one is None or not others:
+        if one is None:
+            continue
+        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None and len(other) == len(one)}
+        if not others:
             continue
         low, high = np.quantile(one - np.stack(list(others.values())), _ENDS, axis=1)
         better[k, list(others)], better[list(others), k] = low > 0, high < 0

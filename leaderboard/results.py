@@ -8,28 +8,34 @@ neither, but beside the labels (``targets``); reading puts it together again.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints
 
 from zoobench.errors import ZoobenchError
-from zoobench.files import write_atomically
-from zoobench.scoring.results import Confusion, Score, Stamp, TaskResult, ZooResult
+from zoobench.files import locked, write_atomically
+from zoobench.scoring.results import Confusion, Finite, Score, Stamp, TaskResult, ZooResult
 from zoobench.strict import Strict
 from zoobench.zoos import resolve
 
 from .description import Description
 from .lines import laid_out, row_of, score_of_row
-from .targets import Axis, Targets, read_targets
+from .submission import is_name
+from .targets import UNREADABLE, Axis, Targets, read_targets, why
 
 RESULTS = "results"
 SCHEMA_VERSION = 4
+# Of resampled means, which are kept in single precision; one that is kept as this is at least as far from zero.
+LARGEST = float(np.finfo(np.float32).max)
 _INPUTS = b"zoobench.inputs_sha256"
 _BULK = pa.schema(
     [
@@ -49,12 +55,12 @@ class Points(Strict):
     predicted: str
 
 
-class BoardResult(ZooResult):
+class BoardResult(ZooResult, Finite):
     """A result, with what ranking and the page need; in distribution only, but for the scores.
 
     ``mean_resamples`` is the mean of the tasks' main metrics on each resample of the runs, in single precision to a
-    millionth, of the tasks that have a score; ``None`` where tasks of the zoo are missing, or a resample has no score.
-    ``points`` are of the regression tasks.
+    millionth and up to ``LARGEST``, of the tasks that have a score; ``None`` where tasks of the zoo are missing, or a
+    resample has no score. ``points`` are of the regression tasks.
     """
 
     mean_resamples: list[float] | None = None
@@ -74,7 +80,7 @@ class ScoredSubmission(Strict):
     results: list[BoardResult]
 
 
-class _StoredStamp(Strict):
+class _StoredStamp(Finite):
     """What the stamps of all results of one scoring share; versions of all tasks and metrics that they have."""
 
     split: str
@@ -90,7 +96,7 @@ class _StoredResult(Strict):
     zoo: str
     trained_on: str
     protocol: str
-    labels_sha256: str
+    labels_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     predictions_sha256: list[str]
     seeds: list[int] | None = None
     scores: dict[str, dict[str, list[Any]]]
@@ -136,26 +142,85 @@ def read_scored(board: Path, name: str) -> ScoredSubmission:
     return _read(board, name, _finder(board))
 
 
-def read_all(board: Path) -> list[ScoredSubmission]:
-    """The scored submissions of a leaderboard folder.
+def read_all(board: Path, on_refused: Callable[[str], None] | None = None) -> list[ScoredSubmission]:
+    """The scored submissions of a leaderboard folder; what has not the name of a result is warned about.
+
+    Args:
+        board: leaderboard folder.
+        on_refused: told why a result cannot be read, and the others are; without it, that is an error.
 
     Raises:
         ZoobenchError: nothing is scored yet, or a result cannot be read.
     """
-    find = _finder(board)
-    found = [_read(board, path.stem, find) for path in sorted((board / RESULTS).glob("*.json"))]
+    find, found = _finder(board), []
+    with _settled(board):
+        for path in _listed(board):
+            try:
+                found.append(_read(board, path.stem, find))
+            except ZoobenchError as error:
+                if on_refused is None:
+                    raise
+                on_refused(str(error))
     if not found:
         raise ZoobenchError(f"no results in {board / RESULTS}; run zoobench leaderboard score --dir {board}")
     return found
 
 
+@contextlib.contextmanager
+def _settled(board: Path) -> Iterator[None]:
+    """Wait for a scorer that writes results, so that what is read belongs together."""
+    with contextlib.ExitStack() as stack:
+        # Nobody writes to a folder that cannot be written.
+        with contextlib.suppress(OSError):
+            if (board / RESULTS).is_dir():
+                stack.enter_context(locked(board / RESULTS))
+        yield
+
+
+def _listed(board: Path) -> Iterator[Path]:
+    """The results of submissions, by name."""
+    folder = board / RESULTS
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise ZoobenchError(f"cannot read {folder}: {error.strerror or error}") from error
+    for path in paths:
+        ours = is_name(path.stem) and path.is_file()
+        if ours and path.suffix == ".json":
+            yield path
+        elif not (ours and path.suffix == ".parquet") and not path.name.endswith(".tmp"):
+            warnings.warn(f"{path} is skipped: it is no result of a submission", stacklevel=2)
+
+
+def remove_results(board: Path, names: Collection[str]) -> None:
+    """Remove the results of submissions that have none of these names; what was not written here stays.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for path in (board / RESULTS).glob("*.*"):
+        if is_name(path.stem) and path.stem not in names and path.is_file() and _is_ours(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file in ``results`` is one that scoring writes, of whichever version."""
+    try:
+        if path.suffix == ".json":
+            content = json.loads(path.read_bytes())
+            return isinstance(content, dict) and {"schema_version", "submission"} <= content.keys()
+        return path.suffix == ".parquet" and _INPUTS in (pq.read_schema(path).metadata or {})
+    except UNREADABLE:
+        return False
+
+
 def labels_of_results(board: Path) -> set[tuple[str, str]]:
     """The zoos that results are of, each with the sha256 of its labels; results that cannot be read have none."""
     found = set()
-    for path in (board / RESULTS).glob("*.json"):
+    for path in filter(Path.is_file, (board / RESULTS).glob("*.json")):
         try:
-            found |= {(one["zoo"], one["labels_sha256"]) for one in json.loads(path.read_bytes())["results"]}
-        except (OSError, LookupError, TypeError, ValueError):
+            found |= {(str(one["zoo"]), str(one["labels_sha256"])) for one in json.loads(path.read_bytes())["results"]}
+        except UNREADABLE:
             continue
     return found
 
@@ -172,9 +237,13 @@ def _read(board: Path, name: str, find: _Find) -> ScoredSubmission:
     path = scores_path(board, name)
     try:
         content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("no result of a submission")
         if content.get("schema_version") != SCHEMA_VERSION:
             raise ZoobenchError(f"{path} has another schema version; run zoobench leaderboard score --dir {board}")
         stored = _Stored.model_validate(content)
+        if stored.name != name:
+            raise ValueError(f"it is the result of {stored.name!r}")
         bulk = _read_bulk(path.with_suffix(".parquet"), stored.inputs_sha256)
         results = [
             _whole(one, stored.stamp, find(one.zoo, one.labels_sha256)[one.protocol], bulk) for one in stored.results
@@ -186,8 +255,10 @@ def _read(board: Path, name: str, find: _Find) -> ScoredSubmission:
             inputs_sha256=stored.inputs_sha256,
             results=results,
         )
-    except (OSError, LookupError, AttributeError, ValueError, ValidationError, pa.ArrowException) as error:
-        raise ZoobenchError(f"cannot read {path}; run zoobench leaderboard score --dir {board}") from error
+    except UNREADABLE as error:
+        raise ZoobenchError(
+            f"cannot read {path}; run zoobench leaderboard score --dir {board} ({why(error)})"
+        ) from error
 
 
 def _stored(scored: ScoredSubmission) -> _Stored:
@@ -284,6 +355,8 @@ def _whole(
 
 def _task(name: str, stored: _StoredResult, targets: Targets) -> TaskResult:
     task = targets.tasks[name]
+    if task.main_metric not in stored.scores[name]:
+        raise ValueError(f"{name} has no {task.main_metric}")
     scores: dict[str, Score] = {metric: score_of_row(row) for metric, row in stored.scores[name].items()}
     confusion = None
     if name in stored.confusion:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from zoobench import __version__, zoos
 from zoobench.data import hub
-from zoobench.errors import ZoobenchError
-from zoobench.files import remove_abandoned, sha256_of
+from zoobench.errors import ZoobenchError, shown
+from zoobench.files import locked, remove_abandoned, sha256_of
 from zoobench.scoring import harness, tasks
 from zoobench.scoring.averages import Resampled
 from zoobench.scoring.joining import Joined
@@ -21,6 +22,7 @@ from zoobench.scoring.predictions import read_predictions
 from zoobench.scoring.tasks import tasks_of
 
 from .results import (
+    LARGEST,
     RESULTS,
     SCHEMA_VERSION,
     BoardResult,
@@ -28,10 +30,11 @@ from .results import (
     ScoredSubmission,
     labels_of_results,
     read_scored,
+    remove_results,
     scores_path,
     write_scored,
 )
-from .submission import Submission, read_submissions
+from .submission import SUBMISSIONS, Submission, is_name, read_submissions, submissions_folder
 from .targets import (
     BOARD_PROTOCOLS,
     LABELS,
@@ -40,6 +43,7 @@ from .targets import (
     axis_of,
     keep_targets,
     labels_of,
+    reading,
     remove_targets,
     shown_rows,
 )
@@ -82,11 +86,16 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
             two that cover the same.
     """
     for path, zoo in submission.predictions:
-        for group in read_predictions(path).groups:
+        # The harness reads them again, and warns.
+        with warnings.catch_warnings(action="ignore"):
+            groups = read_predictions(path).groups
+        for group in groups:
             if group.zoo != zoo:
                 raise ZoobenchError(f"{path} predicts {group.zoo.id}, but lies where predictions of {zoo.id} belong")
     paths = [path for path, _ in submission.predictions]
-    found = harness.score(paths, BOARD_PROTOCOLS, store=store)
+    with reading(f"the labels of {submission.name}"):
+        inputs = inputs_of(submission, store)
+        found = harness.score(paths, BOARD_PROTOCOLS, store=store)
     means = {(part.zoo, part.protocol): _mean_resamples(part) for part in found.resampled}
     results = []
     for part, joined in zip(found.result.results, found.joined, strict=True):
@@ -99,7 +108,7 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
         schema_version=SCHEMA_VERSION,
         name=submission.name,
         submission=submission.description,
-        inputs_sha256=inputs_of(submission, store),
+        inputs_sha256=inputs,
         results=sorted(results, key=lambda result: (result.zoo, result.trained_on, result.stamp.protocol)),
     )
 
@@ -111,8 +120,7 @@ def _mean_resamples(part: Resampled) -> list[float] | None:
     main = [part.values[task][tasks.get(task).main_metric] for task in wanted]
     defined = [values[1:] for values in main if np.isfinite(values[0])]
     mean = np.mean(defined, axis=0) if defined else np.array([np.nan])
-    with np.errstate(over="ignore"):
-        short = (np.round(mean / _STEP) * _STEP).astype(np.float32)
+    short = np.clip(np.round(mean / _STEP) * _STEP, -LARGEST, LARGEST).astype(np.float32)
     return [float(value) for value in short] if np.isfinite(short).all() else None
 
 
@@ -130,8 +138,7 @@ def score_all(
 ) -> list[ScoredSubmission]:
     """Re-score every submission that changed and write the results; results of submissions that are gone are removed.
 
-    Each result is written when it is computed: a scorer that is killed has lost nothing, and two at a time write the
-    same.
+    Each result is written when it is computed: a scorer that is killed has lost nothing. One scores at a time.
 
     Args:
         board: leaderboard folder.
@@ -139,34 +146,51 @@ def score_all(
         again: whether submissions that have not changed are scored, too.
 
     Raises:
-        ZoobenchError: an invalid submission; its result, if it has one, stays as it was.
+        ZoobenchError: invalid submissions, when all others have been scored; the results that they have stay as they
+            were. Or nothing can be scored, or written.
     """
-    submissions = read_submissions(board)
-    if not submissions:
-        raise ZoobenchError(f"no submissions in {board / 'submissions'}")
-    store = labels_of(board)
-    scored, refused, kept = [], [], set()
+    submissions_folder(board)
     try:
-        for submission in submissions:
-            try:
-                for zoo in {zoo.id: zoo for _, zoo in submission.predictions if zoo.id not in kept}.values():
-                    keep_targets(board, zoo, store, again)
-                    kept.add(zoo.id)
-                found = None if again else _unchanged(board, submission, store)
-                if found is None:
-                    on_step(submission.name)
-                    write_scored(board, score_submission(submission, store))
-                    found = read_scored(board, submission.name)
-                scored.append(found)
-            except ZoobenchError as error:
-                refused.append(str(error))
-        _clean(board, {submission.name for submission in submissions})
+        with locked(board / RESULTS):
+            return _score_all(board, on_step, again)
     except OSError as error:
-        raise ZoobenchError(f"cannot write results to {board}: {error.strerror or error}") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise ZoobenchError(f"cannot write results to {board}: {error.strerror or error}{where}") from error
+
+
+def _score_all(board: Path, on_step: Callable[[str], None], again: bool) -> list[ScoredSubmission]:
+    listing, store = read_submissions(board), labels_of(board)
+    scored, refused, kept = [], dict(listing.refused), set()
+    if not listing.submissions and not refused:
+        raise ZoobenchError(f"no submissions in {board / SUBMISSIONS}")
+    for submission in listing.submissions:
+        try:
+            for zoo in {zoo.id: zoo for _, zoo in submission.predictions if zoo.id not in kept}.values():
+                keep_targets(board, zoo, store, again)
+                kept.add(zoo.id)
+            found = None if again else _unchanged(board, submission, store)
+            if found is None:
+                on_step(submission.name)
+                write_scored(board, score_submission(submission, store))
+                found = read_scored(board, submission.name)
+            scored.append(found)
+        except ZoobenchError as error:
+            refused[submission.name] = error
+    # A folder that was given a bad name has not been withdrawn under its good one.
+    if all(map(is_name, refused)):
+        remove_results(board, {submission.name for submission in listing.submissions} | refused.keys())
+    remove_targets(board, labels_of_results(board))
+    for left in (board / RESULTS, *board.glob(f"{LABELS}/*/{TARGETS}")):
+        remove_abandoned(left)
     if refused:
-        more = f" (and {len(refused) - 1} more submissions are refused)" if len(refused) > 1 else ""
-        raise ZoobenchError(refused[0] + more)
+        counted = f"{len(refused)} submissions are refused: " if len(refused) > 1 else ""
+        raise ZoobenchError(counted + "; ".join(map(_named, refused, refused.values())))
     return scored
+
+
+def _named(name: str, error: ZoobenchError) -> str:
+    text = str(error)
+    return text if shown(name) in text else f"{name}: {text}"
 
 
 def _unchanged(board: Path, submission: Submission, store: hub.Store) -> ScoredSubmission | None:
@@ -177,15 +201,5 @@ def _unchanged(board: Path, submission: Submission, store: hub.Store) -> ScoredS
         found = read_scored(board, submission.name)
     except ZoobenchError:
         return None
-    return found if found.inputs_sha256 == inputs_of(submission, store) else None
-
-
-def _clean(board: Path, names: Collection[str]) -> None:
-    """Remove results of other submissions, targets that no result is of, and what killed scorers have left."""
-    folder = board / RESULTS
-    for path in (*folder.glob("*.json"), *folder.glob("*.parquet")):
-        if path.stem not in names:
-            path.unlink(missing_ok=True)
-    remove_targets(board, labels_of_results(board))
-    for left in (folder, *board.glob(f"{LABELS}/*/{TARGETS}")):
-        remove_abandoned(left)
+    with reading(f"what {submission.name} is scored from"):
+        return found if found.inputs_sha256 == inputs_of(submission, store) else None

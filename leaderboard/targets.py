@@ -8,27 +8,30 @@ scored against, and find them by that.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import ValidationError
 
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
 from zoobench.files import write_atomically
+from zoobench.scoring.columns import first_line
 from zoobench.scoring.harness import collapsed, references_of
 from zoobench.scoring.metrics import CLASSIFICATION, METRICS
 from zoobench.scoring.protocols import rows_of
 from zoobench.scoring.ranks import tau_ceiling
-from zoobench.scoring.results import Collapsed, Reference
+from zoobench.scoring.results import Collapsed, Finite, Reference
 from zoobench.scoring.scores import rounded
 from zoobench.scoring.tasks import Task, classes_of, known_tasks, tasks_of
-from zoobench.strict import Strict
+from zoobench.strict import Strict, first_problem
 from zoobench.zoos import Zoo, resolve
 
 from .lines import laid_out, row_of, score_of_row
@@ -43,9 +46,11 @@ SHOWN = 150
 # Predictions are drawn over the range of the targets and this share of it on either side.
 _MARGIN = 0.08
 _SHA256_SHOWN = 12
+# What reading a file raises that is not what it should be.
+UNREADABLE = (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError, pa.ArrowException)
 
 
-class Axis(Strict):
+class Axis(Finite):
     """The ends of an axis that predictions of a task are drawn on, and the targets of the shown networks on it."""
 
     low: float
@@ -58,7 +63,7 @@ class Axis(Strict):
         return base64.b64encode(np.round(scaled).astype(np.uint8).tobytes()).decode()
 
 
-class TaskTargets(Strict):
+class TaskTargets(Finite):
     """What results say of a task, but for predictions; ``classes`` and ``axis`` where it has any."""
 
     kind: str
@@ -89,6 +94,32 @@ def labels_of(board: Path) -> hub.Store:
     return hub.Store([board / LABELS])
 
 
+def why(error: BaseException) -> str:
+    """What keeps a file from being read, in a few words."""
+    match error:
+        case OSError(strerror=str(reason)):
+            return reason
+        case ValidationError():
+            return first_problem(error)
+        case LookupError():
+            return f"it lacks {error}"
+        case _:
+            return first_line(error)
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """What cannot be read is an error of a submission, and no end of the scoring of others.
+
+    Raises:
+        ZoobenchError: with what the system, or the file's format, says.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise ZoobenchError(f"cannot read {getattr(error, 'filename', None) or what}: {why(error)}") from error
+
+
 def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -> None:
     """Write the targets of a zoo beside its labels, unless those that are there are of the same inputs.
 
@@ -96,17 +127,18 @@ def keep_targets(board: Path, zoo: Zoo, store: hub.Store, again: bool = False) -
         ZoobenchError: the zoo cannot be found, or is not what its manifest says.
         OSError: they cannot be written.
     """
-    sha256 = hub.load_labels(zoo, "test", store).sha256
-    path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, store)
-    if not again and _content(path).get("inputs_sha256") == inputs:
-        return
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "zoo": zoo.id,
-        "labels_sha256": sha256,
-        "inputs_sha256": inputs,
-        "protocols": {protocol: _stored(_targets(zoo, protocol, store)) for protocol in BOARD_PROTOCOLS},
-    }
+    with reading(f"the labels of {zoo.id}"):
+        sha256 = hub.load_labels(zoo, "test", store).sha256
+        path, inputs = targets_path(board, zoo, sha256), _inputs_of(zoo, store)
+        if not again and _content(path).get("inputs_sha256") == inputs:
+            return
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "zoo": zoo.id,
+            "labels_sha256": sha256,
+            "inputs_sha256": inputs,
+            "protocols": {protocol: _stored(_targets(zoo, protocol, store)) for protocol in BOARD_PROTOCOLS},
+        }
     write_atomically(path, (laid_out(content) + "\n").encode())
 
 
@@ -118,12 +150,14 @@ def read_targets(board: Path, zoo: Zoo, sha256: str) -> dict[str, Targets]:
     """
     path = targets_path(board, zoo, sha256)
     try:
-        content = _content(path)
+        content = json.loads(path.read_bytes())
         if content["schema_version"] != SCHEMA_VERSION or content["labels_sha256"] != sha256:
             raise ValueError("of another schema, or of other labels")
         return {protocol: _read(part) for protocol, part in content["protocols"].items()}
-    except (LookupError, TypeError, ValueError, ValidationError) as error:
-        raise ZoobenchError(f"cannot read {path}; run zoobench leaderboard score --dir {board}") from error
+    except UNREADABLE as error:
+        raise ZoobenchError(
+            f"cannot read {path}; run zoobench leaderboard score --dir {board} ({why(error)})"
+        ) from error
 
 
 def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:
@@ -132,17 +166,21 @@ def targets_path(board: Path, zoo: Zoo, sha256: str) -> Path:
 
 def remove_targets(board: Path, used: Collection[tuple[str, str]]) -> None:
     """Remove the targets that are not of these zoos, in labels with these sha256."""
-    kept = {targets_path(board, resolve(zoo), sha256) for zoo, sha256 in used}
+    kept = set()
+    for zoo, sha256 in used:
+        # A result that another version wrote may name what is no zoo.
+        with contextlib.suppress(ZoobenchError):
+            kept.add(targets_path(board, resolve(zoo), sha256))
     for path in (board / LABELS).glob(f"*/{TARGETS}/*.json"):
-        if path not in kept:
+        if path not in kept and _content(path).keys() >= {"labels_sha256", "protocols"}:
             path.unlink(missing_ok=True)
 
 
 def _content(path: Path) -> dict[str, Any]:
     """What is there; nothing, if it cannot be read."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(path.read_bytes()) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

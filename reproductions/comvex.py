@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from sklearn.metrics import r2_score
 
 from zoobench.data import hub
@@ -30,12 +29,13 @@ from zoobench.predictors.run import Selection, run
 from zoobench.publishing.documents import table, write
 from zoobench.scoring.tasks import get
 from zoobench.weightspace import embeddings
+from zoobench.weightspace.figures import Figure
 from zoobench.zoos import Zoo
 from zoobench_baselines.comvex import ComVeXConfig, ComVeXModel, ComVeXPredictor
 from zoobench_baselines.encoding import encoded, load_encoder
 from zoobench_leaderboard.literature import LIU, reported
 
-from .reproduction import DOCUMENTS, Work, about, built, difference, parser, scores
+from .reproduction import DOCUMENTS, Work, about, built, difference, kept_numbers, parser, scores
 
 TITLE = "Compact vectors from weight matrices: ComVeX of Liu on our zoos"
 TASK = "accuracy"
@@ -175,7 +175,9 @@ def trials_picture(work: Work, zoo: Zoo) -> Figure:
     axes = figure.subplots()
     layout = hub.load_split(zoo, "validation").layout.to_json()
     for architecture, name in ARCHITECTURES.items():
-        record = json.loads((work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text())
+        record = json.loads(
+            (work.folder / f"{architecture}-{zoo.repo}-{zoo.spec.config}-chosen.json").read_text(encoding="utf-8")
+        )
         points = [
             (sized(architecture, layout, trial["parameters"]), max(trial["scores"][TASK], 0.0))
             for trial in record["trials"]
@@ -213,7 +215,7 @@ def by_rows(work: Work, zoo: Zoo) -> Mapping[str, float]:
     Other checkpoints of the very runs that are tested are in the train split then.
     """
     path = work.folder / f"split-by-rows-{zoo.repo}-{zoo.spec.config}.json"
-    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    found = kept_numbers(path)
     for name in reversed(list(ARCHITECTURES)):
         if name not in found:
             train, validation, test = shuffled(

@@ -52,6 +52,15 @@ def add_tables(options: argparse.ArgumentParser, tables: Sequence[str]) -> None:
     options.add_argument("--tables", type=names, default=",".join(tables), help="comma-separated")
 
 
+def kept_numbers(path: Path) -> dict[str, float]:
+    """What a JSON file holds of an earlier run; nothing where it is not there or not whole."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 @dataclass(frozen=True)
 class Work:
     """A folder of predictions; an entry that is there is not computed again.
@@ -82,9 +91,7 @@ class Work:
         return {name: value for name, value in self._all_seconds().items() if name in self.asked}
 
     def _all_seconds(self) -> dict[str, float]:
-        path = self.folder / "seconds.json"
-        found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-        return found
+        return kept_numbers(self.folder / "seconds.json")
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,9 @@ class Kept:
         return str(known["numbers"][what])
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        found: dict[str, dict[str, Any]] = (
+            json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        )
         return found
 
     def seconds(self) -> dict[str, float]:

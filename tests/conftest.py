@@ -32,6 +32,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # Read where huggingface_hub is imported first; it would try for 23 seconds otherwise.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What tests ask is on this machine, whatever proxy the user has.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared" / "images"
 

@@ -1,5 +1,4 @@
 from .data.hub import ZooSplit as ZooSplit
-from .data.hub import load_zoo as load_zoo
 from .distributions import Choice as Choice
 from .distributions import LogUniform as LogUniform
 from .distributions import Uniform as Uniform
@@ -9,6 +8,7 @@ from .predictors.predictor import Predictor as Predictor
 from .scoring.compare import Comparison as Comparison
 from .scoring.compare import compare as compare
 from .scoring.harness import evaluate as evaluate
+from .scoring.loading import load_zoo as load_zoo
 from .scoring.results import Result as Result
 from .zoos.layout import Layout as Layout
 

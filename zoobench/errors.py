@@ -1,12 +1,15 @@
-"""Errors that a user can act on: one line that names the thing, the value and the way out."""
+"""Errors that a user can act on: one line that names the thing, the value and the way out; and notes, said once."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+_said: set[str] = set()
 
 
 def shown(text: str, allowed: str = "") -> str:
@@ -25,6 +28,17 @@ class ZoobenchError(Exception):
     def __str__(self) -> str:
         """One line, whatever names and values it repeats."""
         return shown(super().__str__())
+
+
+def note_once(what: str, why: object = None) -> None:
+    """Warn of what a user should know and need not act on, once in a process: that a cache cannot be used, say.
+
+    Never raises, whatever is asked for warnings: the work goes on. ``why`` is said with it the first time.
+    """
+    if what not in _said:
+        _said.add(what)
+        with contextlib.suppress(Warning):
+            warnings.warn(shown(what if why is None else f"{what}: {why}"), stacklevel=3)
 
 
 def closest(value: str, options: Iterable[str]) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from .cores import usable_cores
 from .errors import ZoobenchError
 
 RETRIES = 3
@@ -77,7 +78,7 @@ def session(workers: int | None) -> Iterator[None]:
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", num_cpus=workers or os.cpu_count(), include_dashboard=False, **quiet)
+            ray.init(address="local", num_cpus=workers or usable_cores(), include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "a local Ray"
         raise ZoobenchError(f"cannot use {where}: {str(error).splitlines()[0]}") from error

@@ -57,8 +57,8 @@ def read_versioned(model: type[T], path: Path, version: int, named: str, way_out
         ZoobenchError: unreadable, not JSON, of another schema version, or a field does not fit.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ZoobenchError(f"cannot read {named}: {error}") from error
     found = content.get("schema_version") if isinstance(content, dict) else None
     if found != version:

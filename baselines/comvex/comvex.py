@@ -15,12 +15,13 @@ from transformers import set_seed
 
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
 from zoobench.zoos.layout import Layout
 
 from ..heads import encoded_targets, heads_of
 from ..matrices import in_batches
+from ..pretrained import read_model
 from ..training import DEVICES, Plan, identity
 from ..training import train as train_model
 from .model import ARCHITECTURES, INITS, ComVeXConfig, ComVeXModel
@@ -98,6 +99,18 @@ class ComVeXPredictor:
         self.patience = patience
         self.device = device
         self.checkpoints = checkpoints
+        check_ranges(
+            self,
+            seed=(0, 2**32 - 1),
+            hidden_layers=(0, 1000),
+            hidden_size=(1, 1_000_000),
+            dropout=(0, 1),
+            weight_decay=(0, 1e6),
+            learning_rate=(0, 1e30),
+            batch_size=(1, 1_000_000_000),
+            max_epochs=(1, 1_000_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     def space(self, layout: Layout) -> Mapping[str, Distribution]:
         """The ranges of Liu, appendix A: stronger regularisation for the large networks of CNN Zoo 2."""
@@ -140,6 +153,7 @@ class ComVeXPredictor:
             patience=self.patience,
             device=self.device,
             checkpoints=Path(self.checkpoints) / identity(self, train) if self.checkpoints else None,
+            training=identity(self, train, validation) if self.checkpoints else "",
         )
         train_model(model, rows, held, plan)
         self.model_ = model
@@ -151,7 +165,7 @@ class ComVeXPredictor:
 
     def load(self, folder: Path) -> ComVeXPredictor:
         """Be what was saved."""
-        self.model_ = ComVeXModel.from_pretrained(folder).eval()
+        self.model_ = read_model(folder, {ComVeXConfig.model_type: ComVeXModel})
         return self
 
     def predict(self, test: Examples) -> pd.DataFrame:

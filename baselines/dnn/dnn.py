@@ -22,13 +22,13 @@ from torch import nn
 
 from zoobench.distributions import Choice, LogUniform, Uniform
 from zoobench.errors import check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
 
 from ..heads import Head, heads_of
-from ..stored import load_arrays, save_arrays, scaler_arrays, scaler_of
+from ..stored import FILE_NAME, check_shape, load_arrays, save_arrays, scaler_arrays, scaler_of
 
 _INITS = {
     "xavier_normal": lambda weight, std: nn.init.xavier_normal_(weight),
@@ -99,6 +99,19 @@ class DNNPredictor:
         self.max_epochs = max_epochs
         self.patience = patience
         self.device = device
+        check_ranges(
+            self,
+            seed=(0, 2**32 - 1),
+            layers=(0, 1000),
+            units=(1, 1_000_000),
+            dropout=(0, 1),
+            weight_decay=(0, 1e6),
+            learning_rate=(0, 1e30),
+            batch_size=(1, 1_000_000_000),
+            init_variance=(0, 1e6),
+            max_epochs=(0, 1_000_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     @property
     def uses_hyperparameters(self) -> bool:
@@ -155,10 +168,16 @@ class DNNPredictor:
         self.scaler_ = scaler_of(arrays)
         self.heads_ = [Head.from_json(head) for head in heads]
         self.networks_ = {}
+        if not 0 <= self.layers < len(arrays):
+            raise ValueError(f"{FILE_NAME} does not hold {self.layers} hidden layers")
         for head in self.heads_:
-            network = self._network(len(self.scaler_.mean_), head.outputs)
-            names = network.state_dict()
-            network.load_state_dict({name: torch.from_numpy(arrays[f"{head.task}.{name}"]) for name in names})
+            # Without memory, until it is known that the stored arrays have these shapes.
+            with torch.device("meta"):
+                network = self._network(len(self.scaler_.mean_), head.outputs)
+            for name, tensor in network.state_dict().items():
+                check_shape(name, arrays[f"{head.task}.{name}"], tuple(tensor.shape))
+            stored = {name: torch.from_numpy(arrays[f"{head.task}.{name}"]).float() for name in network.state_dict()}
+            network.load_state_dict(stored, assign=True)
             self.networks_[head.task] = network.eval()
         return self
 

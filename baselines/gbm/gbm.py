@@ -7,7 +7,6 @@ Classes are predicted by the same trees with a softmax.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,11 +14,15 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from zoobench.cores import usable_cores
 from zoobench.distributions import Choice, LogUniform, Uniform
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.predictors.search import Distribution
+from zoobench.scoring import tasks
 from zoobench.weightspace.features import extract, uses_hyperparameters
 from zoobench.zoos.layout import Layout
+
+from .trees import read_trees
 
 # Above so many features the paper samples few of them for each tree.
 _HIGH_DIMENSIONAL = ("W", "W2", "W3")
@@ -79,6 +82,21 @@ class GBMPredictor:
         self.colsample_bytree = colsample_bytree
         self.max_trees = max_trees
         self.patience = patience
+        check_ranges(
+            self,
+            seed=(0, 2**31 - 1),
+            learning_rate=(1e-12, 1e6),
+            num_leaves=(2, 131_072),
+            max_depth=(-1, 10_000),
+            max_bin=(2, 65_535),
+            min_child_weight=(0, 1e300),
+            reg_lambda=(0, 1e300),
+            reg_alpha=(0, 1e300),
+            subsample=(1e-12, 1),
+            colsample_bytree=(1e-12, 1),
+            max_trees=(1, 1_000_000),
+            patience=(1, 1_000_000_000),
+        )
 
     @property
     def uses_hyperparameters(self) -> bool:
@@ -124,7 +142,7 @@ class GBMPredictor:
                 random_state=self.seed,
                 deterministic=True,
                 force_row_wise=True,
-                n_jobs=os.cpu_count(),
+                n_jobs=usable_cores(),
                 verbosity=-1,
             )
             target, judge = train.targets[task].to_numpy(), validation.targets[task].to_numpy()
@@ -146,7 +164,7 @@ class GBMPredictor:
     def predict(self, test: Examples) -> pd.DataFrame:
         """Predict every fitted task: (rows, tasks)."""
         x = self._features(test)
-        threads = os.cpu_count()
+        threads = usable_cores()
         predicted = {task: np.asarray(model.predict(x, num_threads=threads)) for task, model in self.models_.items()}
         for task, names in self.names_.items():
             # Of two classes LightGBM gives the probability of the second alone.
@@ -159,12 +177,15 @@ class GBMPredictor:
         for task, model in self.models_.items():
             model.save_model(folder / f"{task}{_SUFFIX}", num_iteration=model.best_iteration)
         names = {task: names.tolist() for task, names in self.names_.items()}
-        (folder / _NAMES).write_text(json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n")
+        content = json.dumps({"tasks": list(self.models_), "classes": names}, indent=1) + "\n"
+        (folder / _NAMES).write_bytes(content.encode())
 
     def load(self, folder: Path) -> GBMPredictor:
         """Be what was saved."""
-        about = json.loads((folder / _NAMES).read_text())
-        self.models_ = {task: lgb.Booster(model_file=folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
+        about = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
+        for task in about["tasks"]:
+            tasks.get(task)
+        self.models_ = {task: read_trees(folder / f"{task}{_SUFFIX}") for task in about["tasks"]}
         self.names_ = {task: np.array(names, dtype=object) for task, names in about["classes"].items()}
         return self
 

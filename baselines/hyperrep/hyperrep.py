@@ -13,10 +13,11 @@ import torch
 from transformers import set_seed
 
 from zoobench.errors import ZoobenchError, check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 from zoobench.zoos.layout import Layout
 
 from ..matrices import in_batches
+from ..pretrained import read_model
 from ..probe import LinearProbe
 from ..training import DEVICES, PRECISIONS, Plan, identity, train
 from .model import LOSSES, HyperRepConfig, HyperRepModel
@@ -164,6 +165,29 @@ class HyperRepPredictor:
         self.device = device
         self.precision = precision
         self.checkpoints = checkpoints
+        check_ranges(
+            self,
+            seed=(0, 2**32 - 1),
+            beta=(-1e6, 1),
+            temperature=(1e-12, 1e12),
+            width=(0, 1_000_000),
+            heads=(0, 10_000),
+            blocks=(0, 1000),
+            feed_forward=(0, 1_000_000),
+            latent=(0, 1_000_000),
+            dropout=(0, 1),
+            permute=(0, 1),
+            erase=(0, 1),
+            noise=(0, 1e30),
+            limit=(0, 1e30),
+            learning_rate=(0, 1e30),
+            weight_decay=(0, 1e6),
+            batch_size=(1, 1_000_000_000),
+            epochs=(0, 1_000_000_000),
+            steps=(0, 1_000_000_000_000),
+        )
+        if self.width and self.heads and self.width % self.heads:
+            raise ZoobenchError(f"a width of {self.width} cannot be shared by {self.heads} heads; take a multiple")
 
     def config(
         self, layout: Layout, mean: np.ndarray | None = None, std: np.ndarray | None = None, limit: float = 0.0
@@ -222,6 +246,7 @@ class HyperRepPredictor:
             device=self.device,
             precision=self.precision,
             checkpoints=Path(self.checkpoints) / identity(self, examples) if self.checkpoints else None,
+            training=identity(self, examples, validation) if self.checkpoints else "",
         )
         self.seconds_ = train(model, {"weights": examples.weights}, {"weights": validation.weights}, plan)
         self.model_ = model
@@ -256,7 +281,7 @@ class HyperRepPredictor:
 
     def load(self, folder: Path) -> HyperRepPredictor:
         """Be what was saved."""
-        self.model_ = HyperRepModel.from_pretrained(folder).eval()
+        self.model_ = read_model(folder, {HyperRepConfig.model_type: HyperRepModel})
         self.probe_ = LinearProbe().load(folder)
         return self
 

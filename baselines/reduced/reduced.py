@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.decomposition import PCA, KernelPCA
 
 from zoobench.errors import ZoobenchError, check_known
-from zoobench.predictors.predictor import Examples
+from zoobench.predictors.predictor import Examples, check_ranges
 
 from ..encoding import Encoder, load_encoder, vectors
 from ..probe import LinearProbe
@@ -31,7 +31,13 @@ class _Probed(ABC):
     """A representation that is fitted to the train networks' weights, then a linear probe of it."""
 
     def fit(self, train: Examples, validation: Examples) -> _Probed:
-        """Fit the representation, and a probe for every column of ``train.targets``."""
+        """Fit the representation, and a probe for every column of ``train.targets``.
+
+        Raises:
+            ZoobenchError: fewer than two train networks.
+        """
+        if len(train.weights) < 2:
+            raise ZoobenchError("a representation is fitted to two networks at least; this train split has one")
         self._fit_representation(train)
         z, judge = (self._represent(part) for part in (train, validation))
         self.probe_ = LinearProbe().fit(z, train, judge, validation)
@@ -64,6 +70,7 @@ class PCAPredictor(_Probed):
         self.kernel = kernel
         self.components = components
         self.seed = seed
+        check_ranges(self, components=(1, 1_000_000_000), seed=(0, 2**32 - 1))
 
     def _fit_representation(self, train: Examples) -> None:
         components = min(self.components, *train.weights.shape)
@@ -98,6 +105,7 @@ class UMAPPredictor(_Probed):
         self.components = components
         self.neighbours = neighbours
         self.seed = seed
+        check_ranges(self, components=(1, 1_000_000_000), neighbours=(2, 1_000_000_000), seed=(0, 2**32 - 1))
 
     def _fit_representation(self, train: Examples) -> None:
         from umap import UMAP

@@ -12,11 +12,12 @@ function scatter(view, rows) {
   const xs = points.map((point) => Math.log10(point.x));
   const ys = points.flatMap((point) => point.score.slice(0, 3)).filter(known);
   const [x0, x1] = [Math.min(...xs) - 0.2, Math.max(...xs) + 0.2];
-  const gap = 0.06 * (Math.max(...ys) - Math.min(...ys) || 1);
-  const [y0, y1] = [Math.min(...ys) - gap, Math.max(...ys) + gap];
+  const drawn = extent(ys);
+  const gap = 0.06 * (drawn[1] - drawn[0] || 1);
+  const [y0, y1] = [drawn[0] - gap, drawn[1] + gap];
   const { width, height, left, right, top, bottom } = SIZE;
   const at = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
-  const up = (y) => height - bottom - ((y - y0) / (y1 - y0)) * (height - top - bottom);
+  const up = (y) => height - bottom - ((within(y, [y0, y1]) - y0) / (y1 - y0)) * (height - top - bottom);
   const decades = [];
   for (let decade = Math.ceil(x0); decade <= x1; decade++) decades.push(decade);
   const ticks = [0, 1, 2, 3].map((k) => y0 + gap + (k / 3) * (y1 - y0 - 2 * gap));

@@ -9,8 +9,19 @@ const known = (value) => value !== null && value !== undefined;
 
 function number(value) {
   if (!known(value)) return "–";
+  if (Math.abs(value) >= 1e6) return value.toExponential(2);
   return Math.abs(value) >= 0.01 || value === 0 ? value.toFixed(3) : String(Number(value.toPrecision(2)));
 }
+
+// The ends of what is drawn. What is far beyond the rest would leave it no room, and stands at an end.
+function extent(values) {
+  const ordered = [...values].sort((one, other) => one - other);
+  const at = (share) => ordered[Math.floor(share * (ordered.length - 1))];
+  const room = 20 * (at(0.75) - at(0.25)) || Infinity;
+  const near = ordered.filter((value) => Math.abs(value - at(0.5)) <= room);
+  return [near[0], near[near.length - 1]];
+}
+const within = (value, [low, high]) => Math.min(Math.max(value, low), high);
 
 const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 

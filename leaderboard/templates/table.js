@@ -3,8 +3,8 @@ function range(score, ends) {
   const [value, low, high] = score;
   if (!known(low) || !known(high)) return null;
   const width = ends[1] - ends[0] || 1;
-  const at = (x) => `${((100 * (x - ends[0])) / width).toFixed(1)}%`;
-  const wide = Math.max((100 * (high - low)) / width, 1).toFixed(1);
+  const at = (x) => `${((100 * (within(x, ends) - ends[0])) / width).toFixed(1)}%`;
+  const wide = Math.max((100 * (within(high, ends) - within(low, ends))) / width, 1).toFixed(1);
   return el(
     "span",
     { class: "range", "aria-hidden": "true" },
@@ -85,13 +85,12 @@ function named(row) {
 }
 
 function ends(column, rows) {
-  const low = [],
-    high = [];
+  const found = [];
   for (const row of rows) {
     const score = (column === "mean" ? row.mean : row.scores[column]) ?? [];
-    if (known(score[1]) && known(score[2])) (low.push(score[1]), high.push(score[2]));
+    if (known(score[1]) && known(score[2])) found.push(score[1], score[2]);
   }
-  return low.length ? [Math.min(...low), Math.max(...high)] : [0, 1];
+  return found.length ? extent(found) : [0, 1];
 }
 
 function boardTable(view) {

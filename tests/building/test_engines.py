@@ -1,6 +1,5 @@
 """Every engine gives the rows that a single thread gives; the Ray tests run a real local Ray."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
-from zoobench.building import chunks
+from zoobench.building import chunks, engines
 from zoobench.building.build import build
 from zoobench.building.engines import engine_named, local
 from zoobench.data.manifest import read_manifest
@@ -74,7 +73,7 @@ def test_the_default_is_one_chunk_for_each_core(monkeypatch):
     asked = []
     monkeypatch.setattr("zoobench.building.engines.ThreadPool", lambda workers, *rest: asked.append(workers) or 1 / 0)
     for cores, expected in ((2, 2), (64, 3)):  # never more threads than chunks
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(engines, "usable_cores", lambda cores=cores: cores)
         with pytest.raises(ZeroDivisionError):
             list(local([None] * 3, None, "cpu", None, print))
         assert asked.pop() == expected

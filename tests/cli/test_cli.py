@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -57,3 +60,46 @@ def test_a_wrong_command_line_ends_with_code_2(zoobench, arguments):
 
 def test_the_version_is_printed(zoobench):
     assert zoobench("--version").out == "zoobench 0.1.0\n"
+
+
+@pytest.mark.parametrize("spelled", [["--out=~/made"], ["--out", "~/made"]], ids=["with =", "as a word"])
+def test_a_tilde_is_the_users_home_wherever_a_path_is_given(zoobench, tiny, tmp_path, monkeypatch, spelled):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert zoobench("perturb", tiny.id, "--sample", 2, *spelled).code == 0
+    assert (tmp_path / "home" / "made" / "perturbed.json").is_file()
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_zoos_are_built_into_a_data_home_below_the_users_home(zoobench, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ZOOBENCH_DATA", "~/zoos")
+    monkeypatch.chdir(tmp_path / "here")
+    assert zoobench("build", "tetris-zoo-tiny/seed").code == 0
+    assert (tmp_path / "zoos" / "tetris-zoo-tiny" / "manifest.json").is_file()
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_text_that_begins_with_a_tilde_and_names_nobody_stays(zoobench):
+    assert "unknown zoo '~nobody-here/zoo'" in zoobench("build", "~nobody-here/zoo").err
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", "127.0.0.1,localhost"), ("a.org", "a.org,127.0.0.1,localhost"), ("*", "*")]
+)
+def test_this_machine_is_asked_without_a_proxy(zoobench, monkeypatch, before, after):
+    monkeypatch.setenv("NO_PROXY", before)
+    for _ in range(2):
+        zoobench("tasks")
+    assert os.environ["NO_PROXY"] == after
+
+
+def test_serve_says_how_to_leave_a_proxy_out(tiny_home):
+    command = [sys.executable, "-u", "-m", "zoobench", "serve", str(tiny_home), "--port", "0"]
+    environment = os.environ | {"http_proxy": "http://127.0.0.1:9"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr.readline() == "use it: NO_PROXY=127.0.0.1 HF_ENDPOINT=http://127.0.0.1:0\n"
+        served.terminate()

@@ -66,7 +66,7 @@ def test_a_checked_file_comes_with_the_sha256_of_its_bytes(copied):
 def test_a_file_that_changed_is_refused(copied):
     path = copied.path / "labels" / "seed" / "test.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(ZoobenchError, match=r"have sha256 .*, the manifest says .*; build or download tetris-zoo-tiny"):
+    with pytest.raises(ZoobenchError, match=r"has sha256 .*, the manifest says .*; build or download tetris-zoo-tiny"):
         copied.checked("labels/seed/test.parquet", copied.config("seed"))
     with pytest.raises(ZoobenchError, match="the manifest of tetris-zoo-tiny/seed lists no file 'labels/seed/more"):
         copied.checked("labels/seed/more.parquet", copied.config("seed"))

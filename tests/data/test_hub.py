@@ -1,10 +1,15 @@
+import json
+import os
 import shutil
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import zoobench as package
+from zoobench import errors
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError
 from zoobench.zoos import resolve
@@ -73,11 +78,16 @@ def test_a_mapped_matrix_is_the_same_and_decoded_once(tiny, tiny_home, tmp_path,
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
 
 
-def test_a_copy_that_cannot_be_written_is_one_line(tiny, tmp_path, monkeypatch):
+def test_without_a_place_for_copies_weights_are_read_and_that_is_said_once(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(ZoobenchError, match="cannot keep a decoded copy in"):
-        package.load_zoo("tetris-zoo-tiny/seed", memory_map=True)
+    with warnings.catch_warnings(record=True, action="always") as said:
+        zoos = [package.load_zoo("tetris-zoo-tiny/seed", memory_map=True) for _ in range(2)]
+    assert np.array_equal(zoos[1].weights, package.load_zoo("tetris-zoo-tiny/seed").weights)
+    assert not zoos[1].weights.flags.writeable
+    assert [str(each.message) for each in said] == [
+        f"weights are read into memory, no decoded copy is kept in {tmp_path}/file/zoobench/weights: Not a directory"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,3 +102,119 @@ def test_load_zoo_says_what_it_does_not_know(tiny, arguments, message):
     with pytest.raises(ZoobenchError) as error:
         package.load_zoo(*arguments)
     assert message in str(error.value)
+
+
+def changed(text, **fields):
+    return json.dumps(json.loads(text) | fields)
+
+
+def other_zoo(text, zoo):
+    manifest = json.loads(text)
+    manifest["configs"]["seed"]["zoo"] = zoo
+    return json.dumps(manifest)
+
+
+# What may lie in a folder as ``manifest.json`` and is not ours, and what is said of it.
+FOREIGN = {
+    "a web app's": (lambda text: '{"name": "App", "icons": []}', "schema version None"),
+    "of another version": (lambda text: changed(text, schema_version=99), "schema version 99"),
+    "with more fields": (lambda text: changed(text, mood="good"), "mood"),
+    "a list": (lambda text: "[1, 2]", "schema version None"),
+    "cut": (lambda text: text[:200], "cannot read"),
+    "empty": (lambda text: "", "cannot read"),
+    "deep": (lambda text: "[" * 100_000, "cannot read"),
+    "binary": (lambda text: "\udc80\udcff", "cannot read"),
+    "of an unknown zoo": (lambda text: other_zoo(text, "foreign/seed"), "unknown zoo 'foreign/seed'"),
+    "of another zoo": (lambda text: other_zoo(text, "cnn-zoo-2/cifar10"), "is of the zoo 'cnn-zoo-2/cifar10'"),
+}
+
+
+@pytest.fixture
+def mixed(tiny_home, tmp_path, monkeypatch):
+    """``ZOOBENCH_DATA`` with the tiny zoo and a folder ``foreign``, and what notes say."""
+    monkeypatch.setattr(errors, "_said", set())
+    shutil.copytree(tiny_home, tmp_path / "home")
+    (tmp_path / "home" / "foreign").mkdir()
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_not_ours_is_named_once_and_left_out(zoobench, mixed, kind):
+    make, said = FOREIGN[kind]
+    ours = (mixed / "tetris-zoo-tiny" / "manifest.json").read_text()
+    (mixed / "foreign" / "manifest.json").write_text(make(ours), errors="surrogateescape")
+    outcome = zoobench("zoos", "--json")
+    assert outcome.code == 0
+    assert [zoo["built_here"] for zoo in json.loads(outcome.out) if zoo["zoo"] == "tetris-zoo/seed"] == [
+        ["tetris-zoo-tiny/seed"]
+    ]
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith(f"warning: left out {mixed}/foreign: ")
+    assert said in outcome.err
+    assert hub.built_zoos() == ["tetris-zoo-tiny/seed"]
+    assert len(hub.load_labels(resolve("tetris-zoo-tiny/seed"), "test").frame) == 18
+
+
+@pytest.mark.parametrize("kind", sorted(FOREIGN))
+def test_a_broken_manifest_of_the_zoo_that_is_asked_for_is_one_line(zoobench, mixed, tmp_path, kind):
+    path = mixed / "tetris-zoo-tiny" / "manifest.json"
+    path.write_text(FOREIGN[kind][0](path.read_text()), errors="surrogateescape")
+    outcome = zoobench("plot", "zoo", "tetris-zoo-tiny/seed", "--out", tmp_path / "pictures")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert str(path.parent) in outcome.err
+
+
+def test_what_is_no_manifest_at_all_is_passed_over(mixed):
+    for name in ("loop", "nowhere"):
+        (mixed / name).symlink_to(name)
+    (mixed / "notes.txt").write_text("rows")
+    (mixed / "foreign" / "manifest.json").mkdir()
+    (mixed / "pipe").mkdir()
+    os.mkfifo(mixed / "pipe" / "manifest.json")
+    assert hub.built_zoos() == ["tetris-zoo-tiny/seed"]
+
+
+def test_a_folder_that_may_not_be_read_is_left_out(mixed, monkeypatch):
+    """As it is for who is not root."""
+    real = Path.is_file
+
+    def is_file(path):
+        if path.parent.name == "foreign":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.warns(UserWarning, match="left out .*/foreign: cannot read .*Permission denied"):
+        assert hub.built_zoos() == ["tetris-zoo-tiny/seed"]
+
+
+def test_a_data_home_that_is_no_folder_is_one_line(zoobench, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
+    outcome = zoobench("zoos")
+    assert (outcome.code, outcome.err) == (2, f"error: cannot read {tmp_path}/home: Not a directory\n")
+
+
+def test_the_data_home_may_be_given_from_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ZOOBENCH_DATA", "~/zoos")
+    assert hub.data_home() == tmp_path / "zoos"
+
+
+def test_a_strangers_zoo_that_claims_the_same_files_does_not_take_the_place_of_the_true_one(
+    tiny_home, tmp_path, monkeypatch
+):
+    """Its manifest is that of the true zoo, its weights are not: refused, and no copy of them is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(tiny_home, tmp_path / "stranger")
+    path = tmp_path / "stranger" / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet"
+    shutil.copy(path.with_name("validation-00000-of-00001.parquet"), path)
+    for home, good in ((tmp_path / "stranger", False), (tiny_home, True), (tmp_path / "stranger", False)):
+        monkeypatch.setenv("ZOOBENCH_DATA", str(home))
+        if good:
+            mapped = package.load_zoo("tetris-zoo-tiny/seed", "test", memory_map=True).weights
+            assert np.array_equal(mapped, package.load_zoo("tetris-zoo-tiny/seed", "test").weights)
+        else:
+            with pytest.raises(ZoobenchError, match="the manifest says"):
+                package.load_zoo("tetris-zoo-tiny/seed", "test", memory_map=True)

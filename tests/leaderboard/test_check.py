@@ -55,6 +55,16 @@ def test_ranks_that_change_are_differences(board):
         assert f"board of {place}: linear-stats: all is '1 (1–2)', and '2 (1–2)' when it is scored now" in found
 
 
+def test_a_result_that_cannot_be_read_is_a_difference(zoobench, board):
+    score_all(board)
+    (board / "results" / "linear-w.json").write_text("[")
+    outcome = zoobench("leaderboard", "check", "--dir", board)
+    assert outcome.code == 1
+    assert outcome.out.startswith(f"cannot read {board / 'results' / 'linear-w.json'}; run zoobench leaderboard score")
+    assert "(Expecting value: line 1" in outcome.out
+    assert outcome.out.endswith("linear-w is not kept\n")
+
+
 def test_submissions_without_results_and_results_without_submissions_are_named(zoobench, board):
     score_all(board)
     shutil.copytree(board / "submissions" / "linear-w", board / "submissions" / "more")

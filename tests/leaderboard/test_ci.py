@@ -32,6 +32,7 @@ def repository(board, tmp_path):
 def environment(folder):
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": str(folder.parent), "ZOOBENCH_DATA": str(folder / "none")}
     settings |= {f"GIT_{who}_{what}": "x@y.z" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    settings |= {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     return settings | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
 
 
@@ -96,7 +97,7 @@ def test_a_submission_may_be_withdrawn(repository):
     shutil.rmtree(submissions / "linear-stats")
     shutil.rmtree(submissions / "linear-w")
     code, comment = validate(repository)
-    assert (code, comment) == (0, "")
+    assert (code, comment) == (0, "    withdrawn: linear-stats\n")
 
 
 def test_publishing_scores_and_writes_the_page(repository):
@@ -105,6 +106,17 @@ def test_publishing_scores_and_writes_the_page(repository):
     assert done.returncode == 0, done.stderr
     assert len(list((repository / "leaderboard" / "results").glob("*.json"))) == 2
     assert "linear-w" in (repository / "leaderboard" / "index.html").read_text()
+
+
+def test_a_refused_submission_fails_and_the_page_shows_all_others(repository):
+    (repository / "leaderboard" / "submissions" / "linear-w" / "submission.yaml").write_text("method: [")
+    (repository / "leaderboard" / "submissions" / ".DS_Store").write_text("")
+    command = ["leaderboard/ci/publish.sh"]
+    done = subprocess.run(command, cwd=repository, env=environment(repository), capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"linear-w/submission.yaml" in done.stderr
+    assert {path.stem for path in (repository / "leaderboard" / "results").iterdir()} == {"linear-stats"}
+    assert "linear-stats" in (repository / "leaderboard" / "index.html").read_text()
 
 
 @pytest.fixture

@@ -273,6 +273,28 @@ def test_parameters_are_drawn_against_scores(page):
     assert any("1,010 parameters" in text for text in dots)
 
 
+def test_a_score_far_out_stands_at_the_edge_and_leaves_the_others_as_they_are_drawn(open_page, entries, tmp_path):
+    few = [entry for entry in entries if entry.name != "one-zoo"]
+    more = [renamed(few[0], f"near-{k}", [shifted(r, k / 100) for r in few[0].results], parameters=900) for k in (1, 2)]
+    far = renamed(few[0], "far-out", [shifted(r, -1e77) for r in few[0].results], parameters=700)
+    drawn = {}
+    for name, listed in {"without": [*few, *more], "with": [*few, *more, far]}.items():
+        (tmp_path / f"{name}.html").write_text(render(listed), encoding="utf-8")
+        tab = open_page(tmp_path / f"{name}.html", "#zoo=tetris-zoo-tiny/seed&track=all")
+        rows = {row: tab.locator(f'tr:has(button.name:text-is("{row}"))') for row in names(tab)}
+        bars = {row: where.locator(".range i").first.get_attribute("style") for row, where in rows.items()}
+        dots = tab.eval_on_selector_all(
+            ".scatter a",
+            "all => all.map(one => [one.textContent.split(':')[0], one.firstChild.getAttribute('cy')])",
+        )
+        drawn[name] = (bars, dict(dots))
+    bars, dots = drawn["with"]
+    assert "-1.00e+77" in rows["far-out"].inner_text()
+    assert bars.pop("far-out") == "left:0.0%;width:1.0%"
+    assert float(dots.pop("far-out")) > max(map(float, dots.values()))
+    assert (bars, dots) == drawn["without"]
+
+
 def test_hostile_texts_stay_texts(open_page, entries, tmp_path):
     hostile = "</script><img src=x onerror=document.title='pwned'><script>document.title='pwned'</script>"
     fields = dict.fromkeys(("method", "version", "description", "code", "hardware", "command"), hostile)

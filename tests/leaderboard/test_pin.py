@@ -1,7 +1,11 @@
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
+from zoobench.data.manifest import read_manifest
 from zoobench.errors import ZoobenchError
 from zoobench.predictors.run import run
 from zoobench.scoring.harness import evaluate
@@ -32,6 +36,20 @@ def test_a_second_config_stands_beside_the_first(tiny_home, tiny_hyp_home, tmp_p
         monkeypatch.setenv("ZOOBENCH_DATA", str(home))
         folder = pin(tmp_path, resolve(f"tetris-zoo-tiny/{config}"))
     assert sorted(path.name for path in (folder / "labels").iterdir()) == ["hyp", "seed"]
+
+
+def test_pins_of_two_configs_at_once_lose_neither(tiny_home, tiny_hyp_home, tmp_path):
+    homes = {"seed": tiny_home, "hyp": tiny_hyp_home}
+    for number in range(2):
+        board = tmp_path / str(number)
+        command = [sys.executable, "-m", "zoobench", "leaderboard", "pin", "--dir", str(board)]
+        pinning = [
+            subprocess.Popen([*command, f"tetris-zoo-tiny/{config}"], env=os.environ | {"ZOOBENCH_DATA": str(home)})
+            for config, home in homes.items()
+        ]
+        assert [one.wait(timeout=120) for one in pinning] == [0, 0]
+        assert set(read_manifest(board / "labels" / "tetris-zoo-tiny").configs) == {"seed", "hyp"}
+        assert not list(board.rglob("*.lock"))
 
 
 def test_what_cannot_be_pinned_changes_nothing(tiny_home, tmp_path, monkeypatch):

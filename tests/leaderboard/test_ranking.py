@@ -122,6 +122,22 @@ def test_over_all_zoos_families_count_alike(board):
     assert found.rows[0].interval == pytest.approx(np.quantile(resampled, [0.025, 0.975]))
 
 
+def test_other_resamples_are_not_compared_and_a_mean_without_end_is_none(board):
+    entry = score_all(board)[0]
+    first = entry.results[0]
+    mnist = {"zoo": "mnist-zoo-tiny/seed", "trained_on": "mnist-zoo-tiny/seed"}
+    fewer = {"mean_resamples": first.mean_resamples[:10]}
+    same = renamed(entry, "same", [first, shifted(first, 0.0, **mnist)])
+    other = renamed(entry, "other", [shifted(first, 1.0, **fewer), shifted(first, 1.0, **mnist)])
+    endless = renamed(entry, "endless", [shifted(first, -1.7e308), shifted(first, -1.7e308, **mnist)])
+    listed = boards([same, other, endless])
+    places = {row.scored.name: str(row.places.get("all", "–")) for row in listed[1].rows}
+    assert (listed[1].zoo, places) == ("tetris-zoo-tiny/seed", {"other": "1 (1–2)", "same": "2 (1–2)", "endless": "–"})
+    (found,) = overall(listed)
+    ends = {row.scored.name: (row.mean is None, row.interval is None) for row in found.rows}
+    assert ends == {"other": (False, True), "same": (False, False), "endless": (True, True)}
+
+
 def test_resampled_means_are_those_of_scikit_learn_on_the_resampled_runs(board):
     entry = score_all(board)[0]
     labels = pd.read_parquet(board / "labels" / "tetris-zoo-tiny" / "labels" / "seed" / "test.parquet")

@@ -1,3 +1,7 @@
+import contextlib
+import sqlite3
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,6 +153,18 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path):
     (tmp_path / "trials.db").write_text("not a database, but long enough to be taken for one" * 20)
     with pytest.raises(ZoobenchError, match=r"cannot keep trials in .*trials.db \(.*\); name another file"):
         search(create, SPACE, rows(90, 0), rows(30, 1), 2, 0, tmp_path / "trials.db")
+
+
+@pytest.mark.parametrize("name", ["a?b.db", "a?mode=memory&b.db", "a#b.db", "a%41 b.db", "a{b}{.db", "ä/:@.db"])
+def test_trials_are_kept_in_the_very_file_that_is_named(tmp_path, name, monkeypatch):
+    """A path is no URL, and a relative one lies in the current folder."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for storage in (Path(name), tmp_path / name):
+        search(create, SPACE, rows(90, 0), rows(30, 1), 2, 0, storage)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    with contextlib.closing(sqlite3.connect(tmp_path / name)) as database:
+        assert database.execute("select count(*) from trials").fetchone() == (2,)
 
 
 def test_a_predictor_without_ranges_cannot_be_searched():

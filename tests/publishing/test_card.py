@@ -1,10 +1,13 @@
 import pytest
 from huggingface_hub import DatasetCard
 
-from zoobench.data.manifest import read_manifest, to_json
+from zoobench.data.manifest import Manifest, read_manifest, to_json
+from zoobench.errors import ZoobenchError
 from zoobench.publishing.card import recipe_text, render
 from zoobench.zoos import resolve
 from zoobench.zoos.spec import Grid, Training
+
+from .test_markdown import HOSTILE, MARKDOWN, kinds
 
 
 @pytest.fixture
@@ -50,3 +53,69 @@ def test_what_a_recipe_varies_of_the_training_is_not_said_of_all_runs():
     assert "bias" not in shared
     assert "decoupled" not in shared
     assert "decoupled_decay in {False, True}; initial_bias in {0.0, 0.01}" in varied
+
+
+def hostile(manifest, foreign):
+    """The same manifest, with foreign text wherever a card shows one, but for the names of what is declared."""
+    kept = {"repo", "zoo", "type", "files"}
+
+    def changed(value):
+        if isinstance(value, dict):
+            return {name: inner if name in kept else changed(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [changed(inner) for inner in value]
+        return foreign if isinstance(value, str) else value
+
+    content = changed(manifest.model_dump(mode="json"))
+    content["scale"] = manifest.scale
+    for config in content["configs"].values():
+        for file in (config["release"] or {}).get("files", ()):
+            file["path"] = foreign
+        config["dropped"] = [{"run_id": foreign, "epoch": 1, "reason": foreign}]
+        config["versions"] = {foreign: foreign}
+    return Manifest.model_validate(content)
+
+
+@pytest.mark.parametrize("foreign", HOSTILE)
+@pytest.mark.parametrize("kind", ["built", "imported"])
+def test_a_hostile_manifest_changes_words_only(folder, imported, kind, foreign):
+    manifest = read_manifest({"built": folder, "imported": imported}[kind])
+    hostile_card, plain_card = (DatasetCard(render(hostile(manifest, text))) for text in (foreign, "plain"))
+    assert kinds(MARKDOWN.parse(hostile_card.text)) == kinds(MARKDOWN.parse(plain_card.text))
+    assert hostile_card.content.replace("\n", "").isprintable()
+    assert hostile_card.data.to_dict() == plain_card.data.to_dict()
+
+
+def test_a_config_under_a_hostile_name_is_one_config(folder):
+    manifest = read_manifest(folder)
+    name = 'a"]\n---\n</table>| `b'
+    card = DatasetCard(render(manifest.model_copy(update={"configs": {name: manifest.configs["seed"]}})))
+    (config,) = card.data.configs
+    assert config["config_name"] == 'a"]\\n---\\n</table>| `b'
+    assert not [token for token in MARKDOWN.parse(card.text) if token.type == "html_block"]
+
+
+def test_a_manifest_that_lacks_what_a_card_says_is_one_line(folder):
+    manifest = read_manifest(folder)
+    config = manifest.configs["seed"]
+    for field, value in {
+        "recipe": {"type": "Grid"},
+        "preprocessing": {},
+        "layout": [{"name": "fc1.weight"}],
+        "splits": {},
+        "checkpoints": [],
+        "images": None,
+    }.items():
+        broken = config.model_copy(update={field: value})
+        with pytest.raises(ZoobenchError, match="no card can be made of it"):
+            render(manifest.model_copy(update={"configs": {"seed": broken}}))
+
+
+def test_what_an_import_notes_of_a_column_stands_beside_it(imported):
+    """The accuracies of a release may be others than those of our own zoos."""
+    card = DatasetCard.load(imported / "README.md").text
+    line = next(line for line in card.splitlines() if line.startswith("| `train_accuracy`"))
+    assert line.endswith("Of `seed`: `train_accuracy` is the running accuracy inside the epoch |")
+    assert "  - `train_accuracy` is the running accuracy inside the epoch." in card
+    gap = next(line for line in card.splitlines() if line.startswith("| `generalization_gap`"))
+    assert "with all that is said of `train_accuracy`" in gap

@@ -1,6 +1,7 @@
 """The loopback Hub, driven by the real clients over HTTP."""
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -124,6 +125,32 @@ print(json.dumps([zoo.weights.shape[0], cached, message]))
     assert "\n" not in message
 
 
+def test_a_download_that_went_bad_in_the_hubs_cache_is_told_with_the_way_out(endpoint, tmp_path):
+    code = """
+import json, os
+from pathlib import Path
+import zoobench
+from zoobench.errors import ZoobenchError
+os.environ["ZOOBENCH_DATA"] = "nowhere"
+def load():
+    return zoobench.load_zoo("tetris-zoo-tiny/seed", split="test").weights.tolist()
+before = load()
+(path,) = Path(os.environ["HF_HOME"]).rglob("test-00000-of-00001.parquet")
+blob = path.resolve()
+content = bytearray(blob.read_bytes())
+content[len(content) // 2] ^= 1
+blob.write_bytes(content)
+try:
+    load()
+except ZoobenchError as error:
+    message = str(error)
+blob.unlink()
+print(json.dumps([message.startswith(f"{path} has sha256 "), message.endswith(
+    f"; delete {blob}, and it is downloaded again"), load() == before]))
+"""
+    assert client(code, endpoint, tmp_path) == [True, True, True]
+
+
 def test_files_come_with_their_sha256_as_etag_and_in_ranges(endpoint, tiny_home):
     path = tiny_home / "tetris-zoo-tiny" / "seed" / "test-00000-of-00001.parquet"
     content = path.read_bytes()
@@ -163,16 +190,48 @@ def test_nothing_outside_the_dataset_folder_is_served(endpoint, tiny_home, path)
     assert b"secret" not in body
 
 
-def test_the_commit_changes_when_the_dataset_does(tmp_path, tiny_home):
-    import shutil
-
-    folder = tmp_path / "tetris-zoo-tiny"
+@pytest.fixture
+def served(tmp_path, tiny_home):
+    """A copy of the tiny zoo that a test may change, and its address."""
+    folder = tmp_path / "home" / "tetris-zoo-tiny"
     shutil.copytree(tiny_home / "tetris-zoo-tiny", folder)
-    with running(tmp_path) as url:
-        info = f"{url}/api/datasets/zoobench/tetris-zoo-tiny"
-        before = json.loads(get(info)[2])["sha"]
-        (folder / "README.md").write_text("changed")
-        assert json.loads(get(info)[2])["sha"] != before
+    with running(folder) as url:
+        yield folder, f"{url}/api/datasets/zoobench/tetris-zoo-tiny", f"{url}/datasets/zoobench/tetris-zoo-tiny"
+
+
+def test_the_commit_changes_when_the_dataset_does(served):
+    """Rows that the manifest does not describe are another commit, too: clients keep what they have by commit."""
+    folder, info, _ = served
+    commits = [json.loads(get(info)[2])["sha"]]
+    (folder / "README.md").write_text("changed")
+    commits.append(json.loads(get(info)[2])["sha"])
+    rows = folder / "seed" / "test-00000-of-00001.parquet"
+    content = rows.read_bytes()
+    rows.write_bytes(content[:-1] + b"?")
+    commits.append(json.loads(get(info)[2])["sha"])
+    assert len(set(commits)) == 3
+    rows.write_bytes(content)
+    assert json.loads(get(info)[2])["sha"] == commits[1]
+
+
+def test_a_mark_makes_another_commit_of_the_same_files(tiny_home):
+    commits = []
+    for mark in ("", "default"):
+        with running(tiny_home, mark) as url:
+            commits.append(json.loads(get(f"{url}/api/datasets/zoobench/tetris-zoo-tiny")[2])["sha"])
+    assert len(set(commits)) == 2
+
+
+def test_a_link_that_leaves_the_folder_is_not_served(served, tmp_path):
+    folder, info, files = served
+    (tmp_path / "secret").write_text("secret")
+    (folder / "notes.md").symlink_to(tmp_path / "secret")
+    (folder / "more").symlink_to(tmp_path)
+    (folder / "card.md").symlink_to("README.md")
+    for name in ("notes.md", "more/secret"):
+        assert get(f"{files}/resolve/main/{name}")[0] == 404
+    assert get(f"{files}/resolve/main/card.md")[2] == (folder / "README.md").read_bytes()
+    assert "notes.md" not in json.dumps(json.loads(get(info)[2]))
 
 
 def test_one_dataset_folder_or_a_folder_of_them(tiny_home):

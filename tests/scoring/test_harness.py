@@ -94,7 +94,7 @@ def test_labels_that_the_manifest_does_not_describe_are_refused(predictions, tin
     labels = pd.read_parquet(path)
     labels.loc[0, "test_accuracy"] = 1.0
     labels.to_parquet(path)
-    with pytest.raises(ZoobenchError, match=r"have sha256 .*, the manifest says .*; build or download"):
+    with pytest.raises(ZoobenchError, match=r"has sha256 .*, the manifest says .*; build or download"):
         evaluate(predictions)
 
 

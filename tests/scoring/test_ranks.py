@@ -1,5 +1,6 @@
 """The compiled loops against literal ones, and where their batches and their cache end."""
 
+import os
 import subprocess
 import sys
 
@@ -61,3 +62,26 @@ def test_where_no_cache_can_be_kept_ranks_are_computed_all_the_same(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[1.]\n"
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_cache_that_is_not_whole_is_not_used_and_that_is_said_once(kind, tmp_path):
+    """Numba keeps an index (nbi) and compiled code (nbc) as pickles."""
+    code = (
+        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.bootstrap import Sample; "
+        "values = np.arange(4.0); print(ranks.spearman(Sample(values, values, np.arange(4)), np.ones((1, 4))))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    run()
+    spoilt = list(tmp_path.rglob(f"*.{kind}"))
+    assert spoilt
+    for path in spoilt:
+        path.write_bytes(path.read_bytes()[:40])
+    done = run()
+    assert done.stdout == "[1.]\n"
+    assert done.stderr.count("the cache of Numba cannot be used") == 1

@@ -1,21 +1,50 @@
 import dataclasses
+import os
+import re
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from tests.conftest import write_digits
+from zoobench import errors
 from zoobench.errors import ZoobenchError
 from zoobench.publishing.serve import application
-from zoobench.training import images as images_module
+from zoobench.training import image_files
 from zoobench.training.images import draw_tetris, load_images
 from zoobench.zoos import resolve
 
 TINY_MNIST = resolve("mnist-zoo-tiny/seed")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of decoded images; nothing was said yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(errors, "_said", set())
+    return tmp_path / "cache" / "zoobench" / "images"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder of images, for tests that only read it."""
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """One entry for each time that a part was decoded."""
+    found = []
+    decode = image_files._decode
+    monkeypatch.setattr(image_files, "_decode", lambda *args: found.append(1) or decode(*args))
+    return found
 
 
 def test_the_tetris_images_are_fixed_forever(tetris_images):
@@ -69,11 +98,9 @@ def test_no_progress_bar_is_drawn_where_there_is_no_terminal(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_images_are_decoded_once_and_again_when_the_files_change(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_images_are_decoded_once_and_again_when_the_files_change(tmp_path, decoded):
     folder = write_digits(tmp_path)
-    decoded = []
-    decode = images_module._decode
-    monkeypatch.setattr(images_module, "_decode", lambda *args: decoded.append(1) or decode(*args))
     first = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
     again = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
     assert len(decoded) == 2  # train and test
@@ -84,8 +111,131 @@ def test_images_are_decoded_once_and_again_when_the_files_change(tmp_path, monke
     assert len(decoded) == 3
 
 
-def test_without_a_folder_the_hub_is_asked_for_the_data_set(tmp_path):
-    """The real ``datasets`` client in a fresh process, against a loopback Hub that has ``ylecun/mnist``."""
+@pytest.mark.usefixtures("cache")
+def test_files_that_change_in_content_alone_are_decoded_again(tmp_path):
+    """Of the same name, size and time of change."""
+    folder = write_digits(tmp_path)
+    file = folder / "mnist" / "train-00000-of-00001.parquet"
+    first = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
+    before, table = file.stat(), pq.read_table(file)
+    labels = table["label"].to_numpy()
+    swapped = pa.array(np.where(labels == 3, 8, np.where(labels == 8, 3, labels)))
+    pq.write_table(table.set_column(1, "label", swapped), file)
+    content = file.read_bytes()
+    assert abs(len(content) - before.st_size) < 100
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert load_images(TINY_MNIST.spec, TINY_MNIST.size, folder).sha256 != first.sha256
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def pickled(path):
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+
+
+def of_doubles(path):
+    image_files._keep(path, np.load(path).astype(np.float64))
+
+
+def too_long(path):
+    image_files._keep(path, np.concatenate([np.load(path)] * 2))
+
+
+@pytest.mark.parametrize("kind", ["levels", "labels"])
+@pytest.mark.parametrize("spoil", [cut, flip, empty, pickled, of_doubles, too_long, os.unlink])
+def test_what_is_kept_of_images_is_made_again_where_it_is_not_whole(spoil, kind, digits, cache, decoded):
+    first = load_images(TINY_MNIST.spec, TINY_MNIST.size, digits)
+    (path,) = cache.glob(f"mnist-train-*-{kind}.npy")
+    content = path.read_bytes()
+    spoil(path)
+    assert load_images(TINY_MNIST.spec, TINY_MNIST.size, digits).sha256 == first.sha256
+    assert len(decoded) == 3
+    assert path.read_bytes() == content
+
+
+def file_in_its_place(cache):
+    shutil.rmtree(cache.parents[1])
+    cache.parents[1].touch()
+
+
+def folders_in_the_places_of_files(cache):
+    for part in ("train", "test"):
+        for kind in ("levels", "labels"):
+            (path,) = cache.glob(f"mnist-{part}-*-{kind}.npy")
+            path.unlink()
+            (path / "more").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("spoil", [file_in_its_place, folders_in_the_places_of_files])
+def test_images_that_cannot_be_kept_are_used_all_the_same_and_that_is_said_once(spoil, digits, cache):
+    first = load_images(TINY_MNIST.spec, TINY_MNIST.size, digits)
+    spoil(cache)
+    with warnings.catch_warnings(record=True, action="always") as heard:
+        assert load_images(TINY_MNIST.spec, TINY_MNIST.size, digits).sha256 == first.sha256
+    assert [str(each.message).split(":")[0] for each in heard] == ["decoded images are not kept"]
+
+
+def test_two_processes_that_decode_the_same_images_at_once_agree(digits, cache):
+    code = (
+        "from zoobench.training.images import load_images; from zoobench.zoos import resolve; "
+        f"z = resolve('mnist-zoo-tiny/seed'); print(load_images(z.spec, z.size, {str(digits)!r}).sha256)"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    found = {process.communicate()[0] for process in both}
+    assert found == {load_images(TINY_MNIST.spec, TINY_MNIST.size, digits).sha256 + "\n"}
+    assert len(list(cache.iterdir())) == 4
+
+
+@pytest.mark.parametrize("given", ["{home}", "{home}/", "~", "images", "./images/"])
+def test_the_folder_of_images_may_be_given_in_any_way_of_writing_a_path(given, digits, tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    folder.symlink_to(digits)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOOBENCH_IMAGES", given.format(home=folder))
+    expected = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder).sha256
+    assert load_images(TINY_MNIST.spec, TINY_MNIST.size).sha256 == expected
+    assert load_images(TINY_MNIST.spec, TINY_MNIST.size, given.format(home=folder)).sha256 == expected
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        ([{"bytes": None, "path": "/etc/hostname"}], [1], "'image' does not hold the bytes of every image"),
+        (["/etc/hostname"], [1], "'image' does not hold the bytes of every image"),
+        ([{"bytes": b"no picture", "path": None}], [1], "image 0 of 'mnist' cannot be decoded"),
+        (None, [None], "'label' does not hold a number for every image"),
+        (None, ["7"], "'label' does not hold a number for every image"),
+        (None, [10], "images 'mnist' have the label 10; expected 0 to 9"),
+        (None, [-1], "images 'mnist' have the label -1; expected 0 to 9"),
+    ],
+)
+def test_files_that_hold_anything_but_images_and_labels_are_refused(images, labels, message, tmp_path):
+    """A path in a file is no image: it may name any file of this machine."""
+    folder = write_digits(tmp_path)
+    file = folder / "mnist" / "train-00000-of-00001.parquet"
+    images = images or pq.read_table(file)["image"][:1].to_pylist()
+    pq.write_table(pa.table({"image": images, "label": labels}), file)
+    with pytest.raises(ZoobenchError, match=re.escape(message)):
+        load_images(TINY_MNIST.spec, TINY_MNIST.size, folder)
+
+
+def test_without_a_folder_the_hub_is_asked_whether_its_caches_are_whole_cut_or_no_folders(tmp_path):
+    """The real ``datasets`` client in fresh processes, against a loopback Hub that has ``ylecun/mnist``."""
     folder = write_digits(tmp_path)
     expected = load_images(TINY_MNIST.spec, TINY_MNIST.size, folder).sha256
     import threading
@@ -107,11 +257,27 @@ def test_without_a_folder_the_hub_is_asked_for_the_data_set(tmp_path):
         "PATH": "/usr/bin:/bin",
         "HF_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}",
         "HF_HOME": str(tmp_path / "hf"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    def load():
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = load()
+    assert done.stdout.split(maxsplit=1) == [expected, "Hub ylecun/mnist\n"], done.stderr
+    for file in (tmp_path / "hf").rglob("*.arrow"):
+        file.write_bytes(file.read_bytes()[:1000])
+    cut = load()
+    environment |= {"HF_HOME": str(tmp_path / "file"), "XDG_CACHE_HOME": str(tmp_path / "another")}
+    (tmp_path / "file").touch()
+    without = load()
     server.should_exit = True
     thread.join(timeout=10)
-    assert done.stdout.split(maxsplit=1) == [expected, "Hub ylecun/mnist\n"], done.stderr
+    for done in (cut, without):
+        assert done.stdout.split(maxsplit=1) == [expected, "Hub ylecun/mnist\n"], done.stderr
+        assert done.stderr.count("the caches of the Hub's libraries cannot be used: ") == 1
 
 
 def test_images_that_cannot_be_had_are_one_line_that_says_what_to_pass(zoobench, tmp_path):

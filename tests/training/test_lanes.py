@@ -190,13 +190,9 @@ def test_dropout_of_flattened_maps_is_left_to_pytorch():
     assert not lanes.COVERAGE.covers(Network("net", layers), ["relu"])
 
 
-@pytest.mark.parametrize("problem", ["no compiler", "one that fails", "no cache"])
-def test_without_the_compiled_code_zoos_are_trained_all_the_same(problem, tmp_path, monkeypatch):
-    if problem == "no cache":
-        (tmp_path / "file").touch()
-        monkeypatch.setattr(native.platformdirs, "user_cache_path", lambda name: tmp_path / "file")
-    else:
-        monkeypatch.setenv("CC", "no-such-compiler" if problem == "no compiler" else "false")
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_the_compiled_code_zoos_are_trained_all_the_same(compiler, monkeypatch):
+    monkeypatch.setenv("CC", compiler)
     native.library.cache_clear()
     try:
         assert not lanes.available()
@@ -204,17 +200,5 @@ def test_without_the_compiled_code_zoos_are_trained_all_the_same(problem, tmp_pa
         images = small_images((1, 28, 28), 10, train_count=20, test_count=10)
         (checkpoint,) = train(zoo.spec.network, runs_of(zoo)[:8], images, (1,))
         assert np.isfinite(checkpoint.weights).all()
-    finally:
-        native.library.cache_clear()
-
-
-def test_the_code_is_compiled_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(native.platformdirs, "user_cache_path", lambda name: tmp_path)
-    native.library.cache_clear()
-    try:
-        for _ in range(2):
-            assert native.library("networks", "REAL=float") is not None
-            native.library.cache_clear()
-        assert [path.suffix for path in (tmp_path / "native").iterdir()] == [".so"]
     finally:
         native.library.cache_clear()

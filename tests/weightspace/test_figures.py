@@ -51,6 +51,44 @@ def test_a_style_of_the_user_changes_nothing_and_is_left_as_it_is(plain, tmp_pat
     assert tex == "True"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe", b'axes.facecolor: "abc\n', b"nonsense: 3\nfont.size: x\naxes.prop_cycle: cycler(exit())\n", None],
+    ids=["no text", "an open quote", "values that are none", "a pipe"],
+)
+def test_settings_that_matplotlib_would_fail_at_or_wait_for_change_nothing(content, plain, tmp_path):
+    if content is None:
+        os.mkfifo(tmp_path / "matplotlibrc")
+    else:
+        (tmp_path / "matplotlibrc").write_bytes(content)
+    assert drawn(tmp_path)[0] == plain
+
+
+def cut_fonts(folder):
+    drawn(folder, MPLCONFIGDIR=str(folder / "config"))
+    (fonts,) = (folder / "config").glob("fontlist*")
+    fonts.write_bytes(fonts.read_bytes()[:100])
+
+
+def style_that_is_no_text(folder):
+    (folder / "config" / "stylelib").mkdir(parents=True)
+    (folder / "config" / "stylelib" / "bad.mplstyle").write_bytes(b"\xff")
+
+
+def no_folder(folder):
+    (folder / "config").touch()
+
+
+@pytest.mark.parametrize("spoil", [cut_fonts, style_that_is_no_text, no_folder])
+def test_a_folder_of_settings_that_cannot_be_used_changes_nothing_and_is_not_talked_about(spoil, plain, tmp_path):
+    spoil(tmp_path)
+    command = [sys.executable, "-c", DRAW, "picture.png"]
+    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "config")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert (tmp_path / "picture.png").read_bytes() == plain
+
+
 def _fail_in_own_style():
     with own_style():
         assert not matplotlib.rcParams["text.usetex"]

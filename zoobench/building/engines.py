@@ -7,13 +7,13 @@ and one core for each of two chunks is faster than two cores for one chunk after
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 
 import torch
 
+from ..cores import usable_cores
 from ..errors import look_up
 from ..training.images import Images
 from .chunks import Chunk, TrainedChunk, train_chunk
@@ -28,7 +28,7 @@ def local(
     chunks: Sequence[Chunk], images: Images, device: str, workers: int | None, on_epoch: OnEpoch
 ) -> Iterator[tuple[Chunk, TrainedChunk]]:
     """Train in threads of this process, which share its CPU cores or its GPU."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     workers = min(len(chunks), workers or (cores if device == "cpu" else 1))
     lock, stopped = threading.Lock(), threading.Event()
 

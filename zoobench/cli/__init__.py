@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from ..cores import limit_threads
 from ..errors import ZoobenchError, shown
 from . import output
 from .baselines import app as baselines_app
@@ -174,13 +175,15 @@ def verify(
     target: Annotated[str, typer.Argument(help="A dataset folder, or the id of a zoo in ZOOBENCH_DATA.")],
     sample: Annotated[int, typer.Option(min=0, help="Networks per config to rebuild and measure again.")] = 8,
     images: Annotated[Path | None, typer.Option(help="Folder of image data sets; default ZOOBENCH_IMAGES.")] = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Check a dataset folder: files, rows, splits, and sampled networks against their recorded scores.
+    """Check a dataset folder: all that its manifest states, files, rows, splits, and sampled networks.
 
-    Exits with code 1 and a list if something is wrong. Example: zoobench verify tetris-zoo/seed --sample 20
+    Exits with code 1 and a list if something is wrong; says on stderr what could not be checked.
+    Example: zoobench verify tetris-zoo/seed --sample 20
     """
     from ..data import hub
-    from ..publishing.verify import verify as check
+    from ..publishing.verify import examine
     from ..zoos import resolve
     from . import progress
 
@@ -189,12 +192,18 @@ def verify(
         zoo = resolve(target)
         folder, configs = hub.data_home() / zoo.repo, [zoo.spec.config]
     with needs("torch", "build"), progress.spinner("verifying"):
-        problems = check(folder, configs, sample, images)
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
+        found = examine(folder, configs, sample, images)
+    if as_json:
+        print_json({"folder": str(folder), "sound": not found.problems, **found.to_json()})
+    else:
+        for problem in found.problems:
+            typer.echo(shown(problem))
+        for line in (*(f"note: {note}" for note in found.notes), *found.not_checked_lines()):
+            typer.echo(shown(line), err=True)
+        if not found.problems:
+            typer.echo(f"{folder} is sound")
+    if found.problems:
         raise typer.Exit(1)
-    typer.echo(f"{folder} is sound")
 
 
 @app.command()
@@ -210,7 +219,8 @@ def serve(
 
     for hub_id in server.dataset_folders(directory):
         typer.echo(f"serving {hub_id}")
-    typer.echo(f"use it: HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
+    direct = "NO_PROXY=127.0.0.1 " if any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY")) else ""
+    typer.echo(f"use it: {direct}HF_ENDPOINT=http://127.0.0.1:{port}", err=True)
     server.run(directory, port)
 
 
@@ -264,16 +274,38 @@ def _mount_commands() -> None:
         app.add_typer(point.load(), name=point.name)
 
 
+def _let_warnings_be_lines() -> None:
+    """PYTHONWARNINGS=error would end a verb where some library says what will change."""
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+
+
+def _at_home(argument: str) -> str:
+    """``~`` is the user's home in ``--out=~/zoos``, too, which shells leave alone."""
+    option, given, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + given + os.path.expanduser(value)
+
+
 def main() -> None:
     """Entry point of the ``zoobench`` command."""
-    if not sys.stderr.isatty():
+    output.open_standard_files()
+    limit_threads()
+    if not (sys.stderr and sys.stderr.isatty()):
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _let_warnings_be_lines()
+    for name in ("no_proxy", "NO_PROXY"):
+        # A Hub on this machine (see `serve`) is asked without a proxy.
+        direct = [host for host in os.environ.get(name, "").split(",") if host]
+        if "*" not in direct:
+            os.environ[name] = ",".join(dict.fromkeys([*direct, "127.0.0.1", "localhost"]))
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {shown(str(message))}", err=True)
     with output.shielded():
         _mount_commands()
         try:
-            app()
+            app(args=[_at_home(argument) for argument in sys.argv[1:]])
         except ZoobenchError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ZoobenchError
+from .parts import check_current_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,10 @@ def run(
     engine: Annotated[str, typer.Option(help="Of the search: local, or ray: this machine or RAY_ADDRESS.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time with ray; default one per core.")] = None,
     save: Annotated[Path | None, typer.Option(help="Folder to save the fitted baseline in (see predict).")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Learn and predict its rows, as nfn, relu or nfn-relu (see evaluate); default all."),
+    ] = None,
 ) -> None:
     """Train a baseline on a zoo and predict every task of its test split, or of others' with the same network.
 
@@ -53,6 +58,7 @@ def run(
     from ..zoos import resolve
     from . import progress
 
+    check_current_folder()
     parameters = {"features": features, "seed": None if seed is None else str(seed), **_more(context.args)}
     for text in param or []:
         name, equals, value = text.partition("=")
@@ -65,8 +71,12 @@ def run(
     with progress.spinner(f"{baseline} on {zoo}") as on_step:
         others = [resolve(name) for name in on or []]
         selection = Selection(trials, storage, engine, workers) if trials else None
-        frame = run_baseline(baseline, resolve(zoo), given, out, on_step, others, perturbed, task, selection, save)
+        frame = run_baseline(
+            baseline, resolve(zoo), given, out, on_step, others, perturbed, task, selection, save, protocol
+        )
     _say_written(frame, out)
+    if protocol:
+        typer.echo(f"they are of protocol {protocol}: zoobench evaluate --predictions {out} --protocol {protocol}")
 
 
 def _more(words: list[str]) -> dict[str, str]:
@@ -99,6 +109,7 @@ def predict(
     from ..zoos import resolve
     from . import progress
 
+    check_current_folder()
     with progress.spinner(f"predicting by {model}"):
         frame = predict_by(model, [resolve(name) for name in on or []], out)
     _say_written(frame, out)

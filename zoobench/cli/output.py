@@ -71,6 +71,18 @@ class _Foreign:
         return getattr(self.rich_proxied_file, name)
 
 
+def open_standard_files() -> None:
+    """Open those that were closed before this process began, on nothing.
+
+    Else the next file that is opened has their number, and what a library prints is written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
     """Run a verb with standard output and error that it can always write to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,11 +21,26 @@ class needs:  # noqa: N801 - reads as a statement
         self.extra = extra
 
     def __enter__(self) -> None:
-        pass
+        if self.library == "torch":
+            check_current_folder()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ImportError):
             raise ZoobenchError(f"this needs {error.name}: pip install 'zoobench[{self.extra}]'") from error
+
+
+def check_current_folder() -> None:
+    """Refuse to compute in a folder that was removed: oneMKL, which PyTorch is built on, would end the process there.
+
+    Raises:
+        ZoobenchError: the current folder is gone.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ZoobenchError(
+            f"the current folder cannot be used ({error.strerror}); change to one that is there"
+        ) from error
 
 
 def print_json(value: object) -> None:

@@ -21,7 +21,10 @@ def evaluate(
     predictions: Annotated[list[Path], typer.Option(help="Predictions file: parquet, or .csv; repeatable.")],
     more: Annotated[list[Path] | None, typer.Argument(help="More predictions files.", show_default=False)] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn; repeatable; default all.")
+        list[str] | None,
+        typer.Option(
+            help="all, final, relu, tanh, config-disjoint, nfn, nfn-relu or nfn-tanh; repeatable; default all."
+        ),
     ] = None,
     against: Annotated[Path | None, typer.Option(help="Predictions of perturbed networks (see perturb).")] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for pictures: predicted against true, matrices.")] = None,
@@ -62,7 +65,9 @@ def _save(path: Path, text: str) -> None:
 def compare(
     first: Annotated[Path, typer.Argument(help="Predictions of method A.")],
     second: Annotated[Path, typer.Argument(help="Predictions of method B.")],
-    protocol: Annotated[str, typer.Option(help="all, final, relu, tanh, config-disjoint or nfn.")] = "all",
+    protocol: Annotated[
+        str, typer.Option(help="all, final, relu, tanh, config-disjoint, nfn, nfn-relu or nfn-tanh.")
+    ] = "all",
     as_json: JsonFlag = False,
 ) -> None:
     """Compare two predictions files by a paired bootstrap over runs.

@@ -5,6 +5,7 @@ This is the one room that spells the folder's paths, and that takes a path out o
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import ZoobenchError
-from ..files import sha256_of
 from ..paths import inside
+from . import tables
+from .digests import digest_of
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import ConfigManifest, FileEntry, Manifest, read_manifest, write_manifest
 
@@ -89,10 +91,7 @@ def below(place: str, listed: Iterable[FileEntry]) -> list[str]:
 
 
 class DatasetFiles(ABC):
-    """A dataset's manifest and files, wherever they are. The manifest is read once, and each file hashed once."""
-
-    def __init__(self) -> None:
-        self._digests: dict[str, str] = {}
+    """A dataset's manifest and files, wherever they are. The manifest is read once."""
 
     @abstractmethod
     def home(self) -> Path:
@@ -148,15 +147,23 @@ class DatasetFiles(ABC):
             ZoobenchError: the manifest does not list it, it cannot be had, or it is another one.
         """
         recorded, found = config.file(path), self.file(path)
-        if path not in self._digests:
-            self._digests[path] = sha256_of(found)
-        digest = self._digests[path]
+        with tables.reading(found):
+            digest, size = digest_of(found), found.stat().st_size
+            if digest != recorded.sha256:
+                digest = digest_of(found, anew=True)
         if digest != recorded.sha256:
+            kind = tables.what_it_is(found) if found.suffix == ".parquet" else ""
+            differs = f"has sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…"
+            if kind and size != recorded.size:
+                differs = f"has {size:,} bytes, the manifest says {recorded.size:,}"
             raise ZoobenchError(
-                f"labels {found} have sha256 {digest[:12]}…, the manifest says {recorded.sha256[:12]}…; "
-                f"build or download {config.zoo} again"
+                f"{found} {f'is {kind}: it ' if kind else ''}{differs}; {self.way_out(found, config.zoo)}"
             )
         return found, digest
+
+    @abstractmethod
+    def way_out(self, found: Path, zoo: str) -> str:
+        """How to have the right file in the place of another one."""
 
 
 class DatasetFolder(DatasetFiles):
@@ -167,7 +174,6 @@ class DatasetFolder(DatasetFiles):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.path = path
 
     def __str__(self) -> str:
@@ -175,7 +181,16 @@ class DatasetFolder(DatasetFiles):
 
     @property
     def is_there(self) -> bool:
-        return self.locate(MANIFEST).is_file()
+        """Whether it has a manifest.
+
+        Raises:
+            ZoobenchError: the folder may not be looked into.
+        """
+        path = self.locate(MANIFEST)
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise ZoobenchError(f"cannot read {path}: {error.strerror or error}") from error
 
     def has_config(self, name: str) -> bool:
         return self.is_there and name in self.manifest.configs
@@ -196,19 +211,21 @@ class DatasetFolder(DatasetFiles):
         self.locate(MANIFEST)
         write_manifest(self.path, manifest)
         self.manifest = manifest
-        self._digests.clear()
 
     def has(self, path: str) -> bool:
-        return self.locate(path).is_file()
+        return os.path.lexists(self.locate(path))
 
     def file(self, path: str) -> Path:
-        if not self.has(path):
+        found = self.locate(path)
+        if not found.is_file():
             configs = self.manifest.configs.values()
             owner = next((config.zoo for config in configs if config.has_file(path)), self.manifest.repo)
-            raise ZoobenchError(
-                f"no file {self.locate(path)}, although the manifest of {owner} lists it; build or download it again"
-            )
-        return self.locate(path)
+            lies = f"{found} is {tables.what_it_is(found)}" if found.exists() else f"no file {found}"
+            raise ZoobenchError(f"{lies}, although the manifest of {owner} lists it; {self.way_out(found, 'it')}")
+        return found
+
+    def way_out(self, found: Path, zoo: str) -> str:
+        return f"build or download {zoo} again"
 
 
 class NotOnHubError(ZoobenchError):
@@ -228,7 +245,6 @@ class HubDataset(DatasetFiles):
     """
 
     def __init__(self, hub_id: str, revision: str | None = None) -> None:
-        super().__init__()
         self.hub_id = hub_id
         self.revision = revision
 
@@ -254,5 +270,8 @@ class HubDataset(DatasetFiles):
         try:
             return Path(hf_hub_download(self.hub_id, path, repo_type="dataset", revision=self.revision))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            message = f"cannot get {path} of {self}: {str(error).splitlines()[0]}"
-            raise NotOnHubError(message, self.revision) from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise NotOnHubError(f"cannot get {path} of {self}: {reason}", self.revision) from error
+
+    def way_out(self, found: Path, zoo: str) -> str:
+        return f"delete {found.resolve()}, and it is downloaded again"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,24 +18,25 @@ import numpy as np
 import pandas as pd
 import platformdirs
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ..errors import ZoobenchError, check_known
+from ..cores import usable_cores
+from ..errors import ZoobenchError, check_known, note_once
 from ..zoos import SCALES, Zoo, resolve
 from ..zoos.layout import Layout
 from ..zoos.splits import SPLITS
-from . import weights
+from . import tables, weights
 from .folder import MANIFEST, DatasetFiles, DatasetFolder, HubDataset, NotOnHubError, Places, below
-from .manifest import ConfigManifest, FileEntry
+from .manifest import ConfigManifest
 from .schema import LABELS
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
+_KEYS = ("example_id", "run_id", "epoch")
 
 
 def data_home() -> Path:
-    """The folder of built zoos: ``ZOOBENCH_DATA``, or the user's cache folder."""
+    """The folder of built zoos: ``ZOOBENCH_DATA``, in which ``~`` is the user's home, or the user's cache folder."""
     chosen = os.environ.get(DATA_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_cache_path("zoobench") / "zoos"
+    return Path(os.path.expanduser(chosen)) if chosen else platformdirs.user_cache_path("zoobench") / "zoos"
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,8 @@ class ZooFiles:
         """Whether a file that the manifest lists can be had."""
         return self.files.has(path)
 
-    def file(self, path: str) -> Path:
-        """A file that the manifest lists, on this machine.
-
-        Raises:
-            ZoobenchError: it cannot be had.
-        """
-        with _saying_how_to_get(self.zoo, path):
-            return self.files.file(path)
-
     def checked(self, path: str) -> tuple[Path, str]:
-        """A small file and its sha256, which must be the manifest's.
+        """A file and its sha256, which must be the manifest's.
 
         Raises:
             ZoobenchError: it is another one, the manifest does not list it, or it cannot be had.
@@ -96,9 +89,15 @@ class ZooFiles:
         with _saying_how_to_get(self.zoo, path):
             return self.files.checked(path, self.entry)
 
-    def rows(self, split: str) -> list[FileEntry]:
-        """The files of rows of a split, in order."""
-        return self.places.row_files(split, self.entry.files)
+    def rows(self, *splits: str) -> list[Path]:
+        """The files of rows of splits, in order, each checked.
+
+        Raises:
+            ZoobenchError: one is another than the manifest says, or cannot be had.
+        """
+        listed = [entry.path for split in splits for entry in self.places.row_files(split, self.entry.files)]
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return [path for path, _ in pool.map(self.checked, listed)]
 
 
 class Store:
@@ -119,14 +118,18 @@ class Store:
         """The files of a zoo.
 
         Raises:
-            ZoobenchError: it is in none of the folders, and its manifest cannot be had from the Hub.
+            ZoobenchError: it is in none of the folders, and its manifest cannot be had from the Hub; or the manifest
+                cannot be read, or is of another zoo.
         """
         paths = [home / zoo.repo for home in self._homes]
         folders = (self._folders.setdefault(path, DatasetFolder(path)) for path in paths)
         here = next((folder for folder in folders if folder.has_config(zoo.spec.config)), None)
         found = here or self._on_hub.setdefault(zoo.hub_id, HubDataset(zoo.hub_id, self._revision))
         with _saying_how_to_get(zoo, MANIFEST):
-            return ZooFiles(zoo, found, found.config(zoo.spec.config))
+            entry = found.config(zoo.spec.config)
+        if entry.zoo != zoo.id:
+            raise ZoobenchError(f"the manifest of {found} says that it holds {entry.zoo!r}, not {zoo.id!r}")
+        return ZooFiles(zoo, found, entry)
 
 
 @contextlib.contextmanager
@@ -160,7 +163,7 @@ def load_labels(zoo: Zoo, split: str, store: Store | None = None) -> Labels:
     found = (store or Store()).find(zoo)
     path, digest = found.checked(found.places.labels_of(split))
     # Columns are given up one by one as they are converted, so that they are not in memory twice.
-    return Labels(pq.read_table(path).to_pandas(split_blocks=True, self_destruct=True), digest)
+    return Labels(tables.read_table(path, needed=_KEYS).to_pandas(split_blocks=True, self_destruct=True), digest)
 
 
 def protocol_file(zoo: Zoo, name: str, store: Store | None = None) -> tuple[Path, str] | None:
@@ -235,61 +238,30 @@ def load_split(
         store: where zoos are found.
 
     Raises:
-        ZoobenchError: the zoo cannot be found, or an unknown split or column.
+        ZoobenchError: the zoo cannot be found, its files are not those that its manifest describes, or an unknown split
+            or column.
     """
     check_known("split", split, SPLITS)
     for column in columns or ():
         check_known("column", column, LABELS.names)
     found = (store or Store()).find(zoo)
-    entries = found.rows(split)
-    files = [found.file(entry.path) for entry in entries]
+    files = found.rows(split)
+    if not files:
+        raise ZoobenchError(f"the manifest of {found.entry.zoo} lists no rows of the {split} split")
     layout = found.entry.weight_layout()
-    if memory_map:
-        matrix = weights.read_mapped(files, layout.size, [entry.sha256 for entry in entries])
-    else:
-        matrix = weights.read(files, layout.size)
+    matrix = (weights.read_mapped if memory_map else weights.read)(files, layout.size)
     names = LABELS.names if columns is None else columns
-    labels = [pq.read_table(path, columns=list(names)) for path in files]
+    labels = [tables.read_table(path, columns=names) for path in files]
     return ZooSplit(zoo, split, layout, matrix, pa.concat_tables(labels).to_pandas())
 
 
-def load_zoo(
-    name: str,
-    split: str = "train",
-    columns: Sequence[str] | None = None,
-    revision: str | None = None,
-    memory_map: bool = False,
-) -> ZooSplit:
-    """Load one split of a zoo: from ``ZOOBENCH_DATA``, or else from the Hub.
-
-    >>> zoo = load_zoo("tetris-zoo/seed", split="test", columns=["example_id", "test_accuracy"])
-    >>> zoo.weights.shape, zoo.labels["test_accuracy"], zoo.layout.to_matrices(zoo.weights)["fc1"]
-
-    Args:
-        name: zoo id, e.g. ``"cnn-zoo-2/cifar10"`` or ``"mnist-zoo-lite/seed"``.
-        split: "train", "validation" or "test".
-        columns: label columns to read; ``None`` for all.
-        revision: commit, branch or tag of the Hub dataset; the Hub alone is asked then.
-        memory_map: keep a decoded copy of the weights in the user's cache (as large as the matrix) and map it,
-            read-only: later calls take no time and share it between processes.
-
-    Returns:
-        weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
-
-    Raises:
-        ZoobenchError: unknown zoo, split or column, or the zoo cannot be found.
-    """
-    return load_split(resolve(name), split, columns, memory_map, Store(revision=revision))
-
-
 def row_files(zoo: Zoo) -> list[Path]:
-    """The parquet files that hold the rows of all splits, in order.
+    """The parquet files that hold the rows of all splits, in order, each checked.
 
     Raises:
-        ZoobenchError: the zoo cannot be found.
+        ZoobenchError: the zoo cannot be found, or a file is not the one that its manifest describes.
     """
-    found = Store().find(zoo)
-    return [found.file(entry.path) for split in SPLITS for entry in found.rows(split)]
+    return Store().find(zoo).rows(*SPLITS)
 
 
 def _other_scales(zoo: Zoo) -> str:
@@ -297,7 +269,43 @@ def _other_scales(zoo: Zoo) -> str:
     return f"; {', '.join(here)} is here, which is another zoo" if here else ""
 
 
+def dataset_folders(home: Path) -> list[DatasetFolder]:
+    """The dataset folders in a folder. What seems to be one and cannot be read is named in a note, and left out.
+
+    Raises:
+        ZoobenchError: the folder cannot be read.
+    """
+    try:
+        paths = sorted(home.iterdir()) if home.exists() else []
+    except OSError as error:
+        raise ZoobenchError(f"cannot read {home}: {error.strerror or error}") from error
+    found = []
+    for path in paths:
+        folder = DatasetFolder(path)
+        with _leaving_out(path):
+            if folder.is_there and folder.manifest:
+                found.append(folder)
+    return found
+
+
 def built_zoos() -> list[str]:
-    """Ids of the zoos in ``data_home()``, e.g. ``["mnist-zoo-lite/seed", "tetris-zoo/seed"]``."""
-    folders = (DatasetFolder(path.parent) for path in sorted(data_home().glob(f"*/{MANIFEST}")))
-    return [config.zoo for folder in folders for config in folder.manifest.configs.values()]
+    """Ids of the zoos in ``data_home()``, e.g. ``["mnist-zoo-lite/seed", "tetris-zoo/seed"]``.
+
+    What is in no declaration, or in a folder of another name, is named in a note and left out.
+    """
+    built = []
+    for folder in dataset_folders(data_home()):
+        for name, config in folder.manifest.configs.items():
+            with _leaving_out(folder.path):
+                if config.zoo != f"{folder.path.name}/{name}":
+                    raise ZoobenchError(f"its config {name!r} is of the zoo {config.zoo!r}")
+                built.append(resolve(config.zoo).id)
+    return built
+
+
+@contextlib.contextmanager
+def _leaving_out(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ZoobenchError as error:
+        note_once(f"left out {path}", error)

@@ -43,6 +43,21 @@ OUTCOME_COLUMNS = (
     pa.field("f1_class_3", pa.float64()),
 )
 LABELS = pa.schema([*ID_COLUMNS, *HYPERPARAMETER_COLUMNS, *OUTCOME_COLUMNS])
+# The least and the largest value of numbers that have them; whole numbers as the columns hold them.
+LARGEST = {"epoch": 2**31 - 1, "batch_size": 2**31 - 1, "seed": 2**62}
+RANGES: Mapping[str, tuple[float, float]] = {
+    "train_accuracy": (0.0, 1.0),
+    "test_accuracy": (0.0, 1.0),
+    "epoch": (0, LARGEST["epoch"]),
+    "learning_rate": (0.0, np.inf),
+    "weight_decay": (0.0, np.inf),
+    "dropout": (0.0, 1.0),
+    "train_fraction": (0.0, 1.0),
+    "init_std": (0.0, np.inf),
+    "batch_size": (1, LARGEST["batch_size"]),
+    "seed": (-LARGEST["seed"], LARGEST["seed"]),
+    **{f"f1_class_{k}": (0.0, 1.0) for k in range(4)},
+}
 
 COLUMN_MEANING = {
     "example_id": "unique in its zoo: `<run_id>/<epoch, three digits>`",
@@ -60,11 +75,11 @@ COLUMN_MEANING = {
     "init_std": "scale of the initialiser, where it has a free one",
     "batch_size": "images per step",
     "seed": "fixes initial weights and batch order",
-    "train_accuracy": "accuracy on the run's training images, dropout off",
+    "train_accuracy": "accuracy on the run's training images, dropout off; of an import, as its release measured it",
     "test_accuracy": "accuracy on the test images",
     "train_loss": "mean cross-entropy (nats) on the run's training images",
     "test_loss": "mean cross-entropy (nats) on the test images",
-    "generalization_gap": "train_accuracy - test_accuracy",
+    "generalization_gap": "train_accuracy - test_accuracy, with all that is said of `train_accuracy`",
     "f1_class_0": "F1 of class 0 on the test images (Tetris only; likewise 1, 2, 3)",
     "weights": "the network's `state_dict`, flattened: layer by layer, weight then bias, C order",
 }

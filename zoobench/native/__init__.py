@@ -1,8 +1,7 @@
 """C code for what no library does fast, compiled where it first runs; whoever calls it has another way without it.
 
-A compiler (``CC``, or else ``cc``) and a writable cache folder are all it takes. Code is compiled for this very
-processor, and kept in the user's cache under the hash of the source, the compiler and the processor. What stands in C
-and in Python, functions' types and structs, is declared here.
+A compiler (``CC``, or else ``cc``) is all it takes; see ``compiling``. What stands in C and in Python, functions' types
+and structs, is declared here.
 """
 
 from __future__ import annotations
@@ -10,19 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from ..errors import ZoobenchError
+from ..errors import ZoobenchError, note_once
+from .compiling import CompilerError, load
 
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 
@@ -74,37 +66,23 @@ _STRUCTS: Mapping[str, tuple[str, type[ctypes.Structure]]] = {"networks": ("size
 def library(name: str, *definitions: str) -> ctypes.CDLL | None:
     """The compiled ``<name>.c`` of this folder with preprocessor definitions (``"REAL=float"``), or ``None``.
 
-    ``None`` where there is no compiler, where it fails, or where nothing can be kept.
+    ``None``, said once, where there is no compiler that works.
 
     Raises:
         ZoobenchError: C and Python do not mean the same struct.
     """
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        return None
-    source = Path(__file__).with_name(f"{name}.c")
-    # One file may include another.
-    sources = b"".join(path.read_bytes() for path in sorted(source.parent.glob("*.c")))
-    command = [compiler, *_FLAGS, *(f"-D{definition}" for definition in definitions)]
+    flags = (*_FLAGS, *(f"-D{definition}" for definition in definitions))
     try:
-        version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-        parts = (sources, "\0".join(command).encode(), version, _processor().encode())
-        key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
-        path = platformdirs.user_cache_path("zoobench") / "native" / f"{name}-{key}.so"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                made = Path(folder) / path.name
-                subprocess.run([*command, "-o", str(made), str(source), "-lm"], capture_output=True, check=True)
-                made.replace(path)
-        compiled = ctypes.CDLL(str(path))
-    except (OSError, subprocess.CalledProcessError):
+        return _declared(name, load(Path(__file__).with_name(f"{name}.c"), flags))
+    except (CompilerError, OSError) as error:
+        note_once(f"{name}.c is not used, which takes longer: {error}")
         return None
-    return _declared(name, compiled)
 
 
 def _declared(name: str, compiled: ctypes.CDLL) -> ctypes.CDLL:
     for function, (result, arguments) in _FUNCTIONS[name].items():
+        if not hasattr(compiled, function):
+            raise CompilerError(f"what was compiled has no function {function!r}")
         getattr(compiled, function).restype, getattr(compiled, function).argtypes = result, arguments
     if name in _STRUCTS:
         function, struct = _STRUCTS[name]
@@ -129,12 +107,3 @@ def keep_freed_memory() -> None:
         allocator.mallopt.restype, allocator.mallopt.argtypes = _INT, (_INT, _INT)
         allocator.mallopt(mmap_threshold, 32 << 20)
         allocator.mallopt(trim_threshold, 256 << 20)
-
-
-def _processor() -> str:
-    """What ``-march=native`` depends on; a cache folder may be shared between machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()} {platform.node()}"
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.node())

@@ -19,7 +19,9 @@ _BY_FACTORS = ("learning_rate", "weight_decay", "init_std")
 _SMALLEST = 1e-10
 
 
-def learnable(split: ZooSplit, names: Sequence[str] | None, from_hyperparameters: bool) -> list[Task]:
+def learnable(
+    split: ZooSplit, names: Sequence[str] | None, from_hyperparameters: bool, varying: bool = False
+) -> list[Task]:
     """The tasks of a train split that a predictor can learn.
 
     A predictor that sees hyperparameters and epochs is not asked for them. An imported zoo may lack a column that its
@@ -29,10 +31,14 @@ def learnable(split: ZooSplit, names: Sequence[str] | None, from_hyperparameters
         split: the train split.
         names: of tasks that are wanted; ``None`` for all.
         from_hyperparameters: whether the predictor sees hyperparameters.
+        varying: leave out hyperparameters that are the same for all of these rows, as the activation of a stratum is.
     """
     known = tasks.known_tasks(split.zoo.spec, split.labels)
     if from_hyperparameters:
         known = [task for task in known if task.role != "hyperparameter" and task.column != "epoch"]
+    if varying:
+        chosen_by = {task.name for task in known if task.role == "hyperparameter" or task.column == "epoch"}
+        known = [task for task in known if task.name not in chosen_by or split.labels[task.column].nunique() > 1]
     return known if names is None else [task for task in known if task.name in names]
 
 

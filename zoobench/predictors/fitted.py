@@ -7,31 +7,29 @@ parameters predict what the saved one did. No pickle.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from numpy.typing import ArrayLike
 
 from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
-from ..files import write_atomically
+from ..files import beside, locked, write_atomically
+from ..scoring.loading import load_rows
 from ..scoring.predictions import write_predictions
-from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
 from ..zoos.layout import Layout
 from . import predictor
 from .examples import examples
 from .predictor import Predictor
-
-FILE_NAME = "predictor.json"
+from .record import FILE_NAME, PartRecord, Record, TensorRecord, check_files, folder_of, hashes, others_in, read_record
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class Fitted:
         tasks: what was learned, in order.
         classes: of the classification tasks.
         parts: who predicts what.
+        protocol: whose train rows were learned, if not all of the zoo's train split.
     """
 
     baseline: str
@@ -64,6 +63,7 @@ class Fitted:
     tasks: tuple[str, ...]
     classes: Mapping[str, list[str]]
     parts: tuple[Part, ...]
+    protocol: str | None = None
 
     @property
     def uses_hyperparameters(self) -> bool:
@@ -85,7 +85,7 @@ class Fitted:
             frame["trained_on"] = self.zoo.id
         for task in self.tasks:
             values = predicted[task].to_numpy()
-            frame[task] = values if task in self.classes else values.astype(np.float32)
+            frame[task] = values if task in self.classes else _single(values)
         return frame
 
     def _check(self, predicted: pd.DataFrame, rows: int) -> None:
@@ -101,13 +101,20 @@ class Fitted:
             if not (
                 predicted[task].isin(self.classes[task])
                 if task in self.classes
-                else np.isfinite(predicted[task].to_numpy(dtype=np.float64))
+                else np.isfinite(_single(predicted[task]))
             ).all()
         ]
         if bad:
             raise ZoobenchError(
                 f"baseline {self.baseline!r} predicted NaN or infinite values, or unknown classes, for {', '.join(bad)}"
             )
+
+
+def _single(values: ArrayLike) -> np.ndarray:
+    """As they are written; what is beyond single precision is infinite, and what is no number NaN."""
+    with np.errstate(over="ignore"):
+        found: np.ndarray = np.asarray(pd.to_numeric(np.asarray(values), errors="coerce"), dtype=np.float32)
+    return found
 
 
 def uses_hyperparameters(made: Predictor) -> bool:
@@ -132,36 +139,22 @@ def check_alike(zoo: Zoo, layout: Layout, networks: ZooSplit, from_hyperparamete
         )
 
 
-class _PartRecord(Strict):
-    folder: str
-    tasks: tuple[str, ...]
-    parameters: dict[str, Any]
-
-
-class _Record(Strict):
-    """``predictor.json``."""
-
-    baseline: str
-    parameters: dict[str, str]
-    zoo: str
-    train_labels_sha256: str
-    layout: list[dict[str, Any]]
-    tasks: tuple[str, ...]
-    classes: dict[str, list[str]]
-    parts: list[_PartRecord]
-    versions: dict[str, str]
-
-
 def check_savable(baseline: str, made: Predictor, folder: Path) -> None:
     """Refuse before the work is done what could not be saved after it.
 
     Raises:
         ZoobenchError: a predictor that cannot be saved, or a folder that has something else in it.
     """
-    if not (hasattr(made, "save") and hasattr(made, "load")):
+    if not predictor.can_be_kept(made):
         raise ZoobenchError(f"baseline {baseline!r} cannot be saved: it has no save and load; leave out --save")
-    if folder.exists() and not (folder / FILE_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / FILE_NAME).is_file():
         raise ZoobenchError(f"{folder} is there and is no saved predictor; name another folder")
+    if others := others_in(folder):
+        raise ZoobenchError(
+            f"{folder} holds {others[0]} beside a saved predictor; name another folder, or move it away"
+        )
 
 
 def save(fitted: Fitted, folder: Path, store: Store | None = None) -> None:
@@ -172,34 +165,37 @@ def save(fitted: Fitted, folder: Path, store: Store | None = None) -> None:
     Raises:
         ZoobenchError: see ``check_savable``, or the folder cannot be written.
     """
-    check_savable(fitted.baseline, fitted.parts[0].predictor, folder)
+    folder = folder.resolve()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-            fresh = Path(temporary) / "fresh"
+        with locked(folder), beside(folder) as temporary:
+            check_savable(fitted.baseline, fitted.parts[0].predictor, folder)
+            fresh = temporary / "fresh"
             records = []
             for number, part in enumerate(fitted.parts):
-                name = "." if len(fitted.parts) == 1 else str(number)
+                name = folder_of(number, len(fitted.parts))
                 (fresh / name).mkdir(parents=True, exist_ok=True)
                 part.predictor.save(fresh / name)  # type: ignore[attr-defined]
-                records.append(_PartRecord(folder=name, tasks=part.tasks, parameters=dict(part.parameters)))
-            record = _Record(
+                records.append(PartRecord(folder=name, tasks=part.tasks, parameters=dict(part.parameters)))
+            record = Record(
                 baseline=fitted.baseline,
                 parameters=dict(fitted.parameters),
                 zoo=fitted.zoo.id,
                 train_labels_sha256=hub.load_labels(fitted.zoo, "train", store).sha256,
-                layout=fitted.layout.to_json(),
+                layout=[TensorRecord(**tensor) for tensor in fitted.layout.to_json()],
                 tasks=fitted.tasks,
                 classes=dict(fitted.classes),
                 parts=records,
+                protocol=fitted.protocol,
+                files=hashes(fresh),
                 versions={"zoobench": importlib.metadata.version("zoobench")},
             )
-            write_atomically(fresh / FILE_NAME, (record.model_dump_json(indent=1) + "\n").encode())
+            content = record.model_dump_json(indent=1, exclude_defaults=True) + "\n"
+            write_atomically(fresh / FILE_NAME, content.encode())
             if folder.exists():
-                folder.rename(Path(temporary) / "old")
+                folder.rename(temporary / "old")
             fresh.rename(folder)
-    except (OSError, shutil.Error) as error:
-        raise ZoobenchError(f"cannot save the predictor to {folder}: {error}") from error
+    except OSError as error:
+        raise ZoobenchError(f"cannot save the predictor to {folder}: {error.strerror or error}") from error
 
 
 def load(folder: Path) -> Fitted:
@@ -208,37 +204,44 @@ def load(folder: Path) -> Fitted:
     Raises:
         ZoobenchError: no such predictor, its baseline is not installed, or its files cannot be read.
     """
-    try:
-        record = _Record.model_validate_json((folder / FILE_NAME).read_bytes())
-    except OSError as error:
-        raise ZoobenchError(f"no predictor in {folder}: zoobench run NAME --save {folder} saves one") from error
-    except ValidationError as error:
-        raise ZoobenchError(f"{folder / FILE_NAME} is not a predictor's record: {first_problem(error)}") from error
+    record = read_record(folder)
+    zoo = resolve(record.zoo)
+    predictor.check_kept(record.baseline)
+    check_files(folder, record)
     parts = []
     for part in record.parts:
-        made = predictor.create(record.baseline, record.parameters, part.parameters)
-        try:
+        with _explained(f"cannot load the predictor in {folder}", "save it again"):
+            made = predictor.create(record.baseline, record.parameters, part.parameters)
             made.load(folder / part.folder)  # type: ignore[attr-defined]
-        except ZoobenchError:
-            raise
-        except Exception as error:  # whatever the libraries make of files that are missing or broken
-            raise ZoobenchError(
-                f"cannot load the predictor in {folder}: {str(error).splitlines()[0]}; save it again"
-            ) from error
         parts.append(Part(made, part.tasks, part.parameters))
     return Fitted(
         record.baseline,
         record.parameters,
-        resolve(record.zoo),
-        Layout.from_json(record.layout),
+        zoo,
+        record.networks(),
         record.tasks,
         record.classes,
         tuple(parts),
+        record.protocol,
     )
+
+
+@contextlib.contextmanager
+def _explained(what: str, way_out: str) -> Iterator[None]:
+    """Whatever the libraries make of files that are broken is one line."""
+    try:
+        yield
+    except ZoobenchError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ZoobenchError(f"{what}: {reason}; {way_out}") from error
 
 
 def predict(folder: Path, zoos: Sequence[Zoo], out: Path) -> pd.DataFrame:
     """Predict the test splits of zoos by a saved predictor; default the zoo that it was trained on.
+
+    One that learned the train rows of a protocol predicts that protocol's test rows.
 
     Returns:
         the predictions frame, as written.
@@ -247,6 +250,8 @@ def predict(folder: Path, zoos: Sequence[Zoo], out: Path) -> pd.DataFrame:
         ZoobenchError: see ``load`` and ``Fitted.predict``, or ``out`` cannot be written.
     """
     fitted, store = load(folder), Store()
-    frames = [fitted.predict(hub.load_split(zoo, "test", store=store), bool(zoos)) for zoo in zoos or [fitted.zoo]]
-    write_predictions(pd.concat(frames), out)
+    tests = [load_rows(zoo, "test", fitted.protocol, store) for zoo in zoos or [fitted.zoo]]
+    with _explained(f"the predictor in {folder} cannot predict", "save it again"):
+        frames = [fitted.predict(networks, bool(zoos)) for networks in tests]
+    write_predictions(pd.concat(frames), out, fitted.protocol)
     return pd.concat(frames)

@@ -20,6 +20,7 @@ from ..errors import ZoobenchError, check_known, did_you_mean
 from ..zoos.layout import Layout
 
 ENTRY_POINTS = "zoobench.baselines"
+_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,35 @@ def space(name: str, parameters: Mapping[str, str], layout: Layout) -> Mapping[s
     return declared(layout) if declared else {}
 
 
+def can_be_kept(made: object) -> bool:
+    """Whether a predictor, or its class, has what keeping it takes (see ``fitted``)."""
+    return hasattr(made, "save") and hasattr(made, "load")
+
+
+def check_kept(name: str) -> None:
+    """Refuse a baseline that cannot have been saved, before it is made: it may read other folders.
+
+    Raises:
+        ZoobenchError: unknown name, a library that is not installed, or a class without save and load.
+    """
+    factory = _factory(name)
+    if isinstance(factory, type) and not can_be_kept(factory):
+        raise ZoobenchError(f"baseline {name!r} cannot be saved, so this is no saved one")
+
+
+def check_ranges(made: object, **ranges: tuple[float, float]) -> None:
+    """Refuse parameters of a predictor that lie outside their ranges: name=(low, high), both included.
+
+    Raises:
+        ZoobenchError: one does, or is NaN.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(made, name)
+        if not isinstance(value, int | float) or not low <= value <= high:
+            given = str(value) if len(str(value)) <= _LONGEST else f"a number of {len(str(value)):,} digits"
+            raise ZoobenchError(f"parameter {name!r} is {given}; it must lie between {low:g} and {high:g}")
+
+
 def _factory(name: str) -> Callable[..., Any]:
     check_known("baseline", name, names())
     point = next(point for point in importlib.metadata.entry_points(group=ENTRY_POINTS) if point.name == name)
@@ -132,4 +162,5 @@ def _convert(name: str, key: str, text: str, default: Any) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise ZoobenchError(f"parameter {key!r} of baseline {name!r} takes {kind.__name__}, not {text!r}") from None
+        given = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        raise ZoobenchError(f"parameter {key!r} of baseline {name!r} takes {kind.__name__}, not {given!r}") from None

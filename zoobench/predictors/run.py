@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pandas as pd
 from ..data import hub
 from ..data.hub import Store, ZooSplit
 from ..errors import ZoobenchError
-from ..files import write_atomically
-from ..scoring import tasks
+from ..files import locked, write_atomically, written_through
+from ..scoring import protocols, tasks
+from ..scoring.loading import load_rows
 from ..scoring.predictions import write_predictions
 from ..weightspace.perturb import PerturbedZoo, read_perturbed
 from ..zoos import Zoo, resolve
@@ -48,6 +50,7 @@ def run(
     only: Sequence[str] | None = None,
     selection: Selection | None = None,
     keep: Path | None = None,
+    protocol: str | None = None,
 ) -> pd.DataFrame:
     """Fit a predictor on a zoo and write its predictions of test splits.
 
@@ -64,62 +67,113 @@ def run(
         selection: choose parameters, task by task, from the predictor's own ranges; what was chosen, and all
             trials, go to ``<out>-chosen.json``.
         keep: a folder to save the fitted predictor in (see ``fitted``).
+        protocol: learn from the train rows that go with a protocol, select by its validation rows, and predict its test
+            rows, as of ``nfn``, whose splits are its own; ``None`` for all rows of the zoo's splits.
 
     Returns:
         the predictions frame, as written.
 
     Raises:
-        ZoobenchError: unknown predictor, parameter, task or zoo; a zoo of other networks; a predictor that misses a
-            task, predicts non-numbers, or cannot be saved.
+        ZoobenchError: unknown predictor, parameter, task, protocol or zoo; a zoo of other networks; a predictor that
+            misses a task, predicts non-numbers, or cannot be saved.
     """
     chosen = predictor.create(name, parameters)
     sees = fitted.uses_hyperparameters(chosen)
     if keep:
         fitted.check_savable(name, chosen, keep)
+    if protocol:
+        protocols.get(protocol)
+        if perturbed:
+            raise ZoobenchError("--perturbed has copies of the test split; leave out --protocol")
     copies = read_perturbed(perturbed) if perturbed else None
     targets, store = list(on) or [zoo], Store()
     if copies:
         _check_copies(copies, targets, store)
-    on_step("loading")
-    train, validation = (hub.load_split(zoo, split, store=store) for split in ("train", "validation"))
-    tests = {target.id: hub.load_split(target, "test", store=store) for target in targets}
-    for test in tests.values():
-        fitted.check_alike(zoo, train.layout, test, sees)
-    learned = _learned(train, list(tests.values()), only, sees)
-    seen, judge = (examples(split, learned, sees) for split in (train, validation))
-    on_step("fitting")
-    parts = _fit(name, parameters, seen, judge, zoo, out, on_step, selection, store)
-    found = Fitted(name, parameters, zoo, train.layout, tuple(seen.targets.columns), seen.classes, tuple(parts))
-    if keep:
-        on_step("saving")
-        fitted.save(found, keep, store)
-    on_step("predicting")
-    frames = [found.predict(test, bool(on)) for test in tests.values()]
-    write_predictions(pd.concat(frames), out)
-    if copies:
-        changed = []
-        original = tests[copies.manifest.zoo]
-        labels = original.labels.set_index("example_id")
-        for copy in copies:
-            on_step(copy.name)
-            networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
-            changed.append(found.predict(networks, bool(on)).assign(perturbation=copy.name))
-        write_predictions(pd.concat(changed), out.with_name(f"{out.stem}-perturbed{out.suffix}"))
-    return pd.concat(frames)
+    with _only_writer(out):
+        on_step("loading")
+        train, validation = (load_rows(zoo, split, protocol, store) for split in ("train", "validation"))
+        tests = {target.id: load_rows(target, "test", protocol, store) for target in targets}
+        _check_rows(train, validation, *tests.values())
+        for test in tests.values():
+            fitted.check_alike(zoo, train.layout, test, sees)
+        learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
+        seen, judge = (examples(split, learned, sees) for split in (train, validation))
+        on_step("fitting")
+        with _explained(f"baseline {name!r} cannot learn from {zoo.id}"):
+            parts = _fit(name, parameters, seen, judge, zoo, protocol, out, on_step, selection, store)
+        columns = tuple(seen.targets.columns)
+        found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
+        on_step("predicting")
+        with _explained(f"baseline {name!r} cannot predict"):
+            frames = [found.predict(test, bool(on)) for test in tests.values()]
+        write_predictions(pd.concat(frames), out, protocol)
+        if copies:
+            changed = _of_copies(found, copies, tests[copies.manifest.zoo], bool(on), on_step)
+            write_predictions(changed, out.with_name(f"{out.stem}-perturbed{out.suffix}"))
+        if keep:
+            on_step("saving")
+            fitted.save(found, keep, store)
+        return pd.concat(frames)
+
+
+def _of_copies(
+    found: Fitted, copies: PerturbedZoo, original: ZooSplit, say_trained_on: bool, on_step: Callable[[str], None]
+) -> pd.DataFrame:
+    """Predictions of perturbed copies of a split."""
+    changed = []
+    labels = original.labels.set_index("example_id")
+    for copy in copies:
+        on_step(copy.name)
+        networks = replace(original, weights=copy.weights, labels=labels.loc[copy.example_ids].reset_index())
+        changed.append(found.predict(networks, say_trained_on).assign(perturbation=copy.name))
+    return pd.concat(changed)
+
+
+@contextlib.contextmanager
+def _only_writer(out: Path) -> Iterator[None]:
+    """Of a predictions file, and of what lies beside it.
+
+    Raises:
+        ZoobenchError: another process writes it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if not written_through(out):
+                stack.enter_context(locked(out, wait=False))
+        except OSError as error:
+            raise ZoobenchError(f"cannot write {out}: {error.strerror or error}") from error
+        yield
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """What a method's libraries cannot do with these rows and parameters is one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ZoobenchError(f"{doing}: {reason}; other parameters, or a zoo with more runs, may do") from error
+
+
+def _check_rows(*splits: ZooSplit) -> None:
+    for split in splits:
+        if split.labels.empty:
+            raise ZoobenchError(
+                f"{split.zoo.id} has no row in its {split.split} split; build or import one with more runs"
+            )
 
 
 def _learned(
-    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool
+    train: ZooSplit, tests: Sequence[ZooSplit], only: Sequence[str] | None, from_hyperparameters: bool, varying: bool
 ) -> list[tasks.Task]:
     for task in only or ():
         tasks.get(task)
     everywhere = [{task.name for task in tasks.known_tasks(test.zoo.spec, test.labels)} for test in tests]
-    found = [
-        task for task in learnable(train, only, from_hyperparameters) if all(task.name in known for known in everywhere)
-    ]
+    candidates = learnable(train, only, from_hyperparameters, varying)
+    found = [task for task in candidates if all(task.name in known for known in everywhere)]
     missing = [task for task in only or () if task not in {one.name for one in found}]
     if missing or not found:
-        all_found = learnable(train, None, from_hyperparameters)
+        all_found = learnable(train, None, from_hyperparameters, varying)
         raise ZoobenchError(
             f"task {missing[0]!r} cannot be learned here; {train.zoo.id} has: {', '.join(t.name for t in all_found)}"
             if missing
@@ -134,6 +188,7 @@ def _fit(
     train: Examples,
     validation: Examples,
     zoo: Zoo,
+    protocol: str | None,
     out: Path,
     on_step: Callable[[str], None],
     selection: Selection | None,
@@ -144,6 +199,7 @@ def _fit(
         return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
     space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
+    rows = f"{zoo.id} {hub.load_labels(zoo, 'train', store).sha256}" + (f" {protocol}" if protocol else "")
     found = search(
         functools.partial(predictor.create, name, parameters),
         {key: values for key, values in space.items() if key not in parameters},
@@ -152,7 +208,7 @@ def _fit(
         selection.trials,
         seed,
         selection.storage,
-        identity=f"{name} {sorted(parameters.items())} {zoo.id} {hub.load_labels(zoo, 'train', store).sha256}",
+        identity=f"{name} {sorted(parameters.items())} {rows}",
         on_trial=lambda done: on_step(f"trial {done} of {selection.trials}"),
         engine=selection.engine,
         workers=selection.workers,
@@ -161,6 +217,7 @@ def _fit(
     record = {
         "baseline": name,
         "zoo": zoo.id,
+        **({"protocol": protocol} if protocol else {}),
         "parameters": dict(parameters),
         "chosen": {task: dataclasses.asdict(best) for task, best in chosen.items()},
         "trials": [

@@ -6,9 +6,12 @@ alone. Trials are kept by Optuna in a database, so that a search that was killed
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,9 @@ from ..distributions import Choice, Distribution, LogUniform, Uniform, drawn_val
 from ..errors import ZoobenchError, check_known
 from .judge import Create, Parameters, judge
 from .predictor import Examples
+
+# So long another process may write into the database of trials.
+_LOCKED_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -95,34 +101,32 @@ def search(
         raise ZoobenchError("this predictor has no parameters to search; leave out --trials")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     key = hashlib.sha256(repr((identity, seed, sorted(space.items()), list(train.targets))).encode()).hexdigest()
-    try:
+    with _kept_in(storage):
         study = optuna.create_study(
-            storage=f"sqlite:///{storage}" if storage else None,
+            storage=_database(storage) if storage else None,
             study_name=key,
             load_if_exists=True,
             direction="maximize",
         )
-    except Exception as error:  # whatever SQLAlchemy makes of a file that is no database, or cannot be written
-        reason = str(error).splitlines()[0]
-        raise ZoobenchError(f"cannot keep trials in {storage} ({reason}); name another file") from error
-    done = {
-        trial.user_attrs["number"]: json.loads(trial.user_attrs["scores"])
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state == optuna.trial.TrialState.COMPLETE
-    }
+        done = {
+            trial.user_attrs["number"]: json.loads(trial.user_attrs["scores"])
+            for trial in study.get_trials(deepcopy=False)
+            if trial.state == optuna.trial.TrialState.COMPLETE
+        }
     on_trial(len(done))
     missing = {number: parameters_of(space, seed, number) for number in range(trials) if number not in done}
     for number, scores in ENGINES[engine](create, missing, train, validation, workers) if missing else ():
         done[number] = scores
         mean = float(np.mean(list(done[number].values())))
-        study.add_trial(
-            optuna.trial.create_trial(
-                value=mean if math.isfinite(mean) else -1e9,
-                params=missing[number],
-                distributions={name: _for_optuna(distribution) for name, distribution in space.items()},
-                user_attrs={"number": number, "scores": json.dumps(done[number])},
+        with _kept_in(storage):
+            study.add_trial(
+                optuna.trial.create_trial(
+                    value=mean if math.isfinite(mean) else -1e9,
+                    params=missing[number],
+                    distributions={name: _for_optuna(distribution) for name, distribution in space.items()},
+                    user_attrs={"number": number, "scores": json.dumps(done[number])},
+                )
             )
-        )
         on_trial(len(done))
     chosen = {}
     for task in train.targets.columns:
@@ -132,6 +136,24 @@ def search(
         score, number = max(scored, key=lambda pair: (pair[0], -pair[1]))
         chosen[task] = Chosen(number, parameters_of(space, seed, number), score)
     return Found(chosen, tuple(Trial(parameters_of(space, seed, number), done[number]) for number in range(trials)))
+
+
+@contextlib.contextmanager
+def _kept_in(storage: Path | None) -> Iterator[None]:
+    """What SQLAlchemy makes of a file that is no database, is locked, or cannot be written, is one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ZoobenchError(f"cannot keep trials in {storage} ({reason}); name another file") from error
+
+
+def _database(path: Path) -> Any:
+    """An SQLite database at a path, whatever characters it has: in a URL some of them mean something."""
+    from optuna.storages import RDBStorage
+
+    connect = functools.partial(sqlite3.connect, path, check_same_thread=False, timeout=_LOCKED_SECONDS)
+    return RDBStorage("sqlite:///trials", engine_kwargs={"creator": connect})
 
 
 def _for_optuna(distribution: Distribution) -> Any:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from .. import zoos
 from ..data.folder import Places, below
 from ..data.manifest import ConfigManifest, Manifest
 from ..data.schema import COLUMN_MEANING
+from ..errors import ZoobenchError, shown
+from ..zoos import Zoo
 from ..zoos.splits import SPLITS
+from . import markdown
 
 _LICENSE = "cc-by-4.0"
 _SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -26,15 +29,15 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     """The YAML block that the Hub and ``datasets`` read."""
     return {
         "license": _LICENSE,
-        "pretty_name": manifest.repo,
+        "pretty_name": shown(manifest.repo),
         "task_categories": ["tabular-regression"],
         "tags": ["model-zoo", "weight-space-learning", "neural-network-weights", "zoobench"],
         "size_categories": [_size_category(sum(config.rows for config in manifest.configs.values()))],
         "configs": [
             {
-                "config_name": name,
+                "config_name": shown(name),
                 **({"default": True} if zoos.resolve(config.zoo).spec.default else {}),
-                "data_files": [{"split": split, "path": Places(name).shards(split)} for split in SPLITS],
+                "data_files": [{"split": split, "path": shown(Places(name).shards(split))} for split in SPLITS],
             }
             for name, config in manifest.configs.items()
         ],
@@ -95,12 +98,43 @@ def _protocols(name: str, config: ConfigManifest) -> list[str]:
     return [Path(path).stem for path in below(Places(name).protocols, config.files)]
 
 
+def _meanings(manifest: Manifest) -> dict[str, str]:
+    """What each column means, and what the notes of imports say of it."""
+    meanings = dict(COLUMN_MEANING)
+    for name, config in manifest.configs.items():
+        for note in config.release.notes if config.release else ():
+            for column in meanings:
+                if f"`{column}`" in note:
+                    meanings[column] += f". Of {markdown.code(name)}: {markdown.text(note).removesuffix('.')}"
+    return meanings
+
+
 def render(manifest: Manifest) -> str:
-    """Render the card of a dataset folder."""
+    """Render the card of a dataset folder. What the manifest says is shown as text, whatever it is.
+
+    Raises:
+        ZoobenchError: an unknown zoo, or an entry of a config that lacks what a card says.
+    """
     environment = Environment(
         loader=PackageLoader("zoobench.publishing"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {
+        "text": markdown.text,
+        "item": markdown.item,
+        "code": markdown.code,
+        "address": markdown.address,
+    }
     described = [(name, config, zoos.resolve(config.zoo)) for name, config in manifest.configs.items()]
+    try:
+        return _rendered(environment, manifest, described)
+    except (UndefinedError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ZoobenchError(
+            f"the manifest of {manifest.repo} is incomplete, no card can be made of it: {reason}; see zoobench verify"
+        ) from error
+
+
+def _rendered(environment: Environment, manifest: Manifest, described: list[tuple[str, ConfigManifest, Zoo]]) -> str:
     first = described[0][2]
     return environment.get_template("card.md.j2").render(
         front_matter=yaml.safe_dump(front_matter(manifest), sort_keys=False).strip(),
@@ -108,7 +142,7 @@ def render(manifest: Manifest) -> str:
         hub_id=first.hub_id,
         configs=described,
         paper=first.spec.paper,
-        columns=COLUMN_MEANING,
+        columns=_meanings(manifest),
         splits=SPLITS,
         recipe_text=recipe_text,
         command=_command,

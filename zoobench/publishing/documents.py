@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from ..cores import usable_cores
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -17,8 +18,10 @@ def hardware() -> str:
     import torch
 
     info = Path("/proc/cpuinfo")
-    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-    cpu = f"{os.cpu_count()} CPU cores{f' ({models[0]})' if models else ''}"
+    models = [
+        line.partition(":")[2].strip() for line in info.read_text(encoding="utf-8").splitlines() if "model name" in line
+    ]
+    cpu = f"{usable_cores()} CPU cores{f' ({models[0]})' if models else ''}"
     return f"{cpu}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else cpu
 
 
@@ -28,9 +31,9 @@ def write(path: Path, title: str, parts: Sequence[str], section: str = "tables")
     A section that the document does not have comes at its end.
     """
     start, end = f"<!-- {section} -->", f"<!-- /{section} -->"
-    text = path.read_text() if path.exists() else f"# {title}\n"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# {title}\n"
     if start not in text:
         text += f"\n{start}\n{end}\n"
     before, rest = text.split(start)
     content = "\n\n".join(parts)
-    path.write_text(f"{before}{start}\n\n{content}\n\n{end}{rest.split(end)[1]}")
+    path.write_bytes(f"{before}{start}\n\n{content}\n\n{end}{rest.split(end)[1]}".encode())

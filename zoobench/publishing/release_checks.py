@@ -5,13 +5,13 @@ that come once, runs in every split. Each check is one line that names the rows 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..data.schema import LARGEST, RANGES
 from ..errors import ZoobenchError, did_you_mean
 from ..training.activations import ACTIVATIONS
 from ..zoos import Zoo
@@ -21,21 +21,6 @@ from ..zoos.splits import SPLITS, split_of
 HYPERPARAMETERS = tuple(entry.name for entry in dataclasses.fields(Hyperparameters))
 # Accuracies that were computed in float32 may lie this far outside.
 _ROUNDING = 1e-6
-_LARGEST = {"epoch": 2**31 - 1, "batch_size": 2**31 - 1, "seed": 2**62}  # whole numbers, as the columns hold them
-_RANGES = {
-    "train_accuracy": (0.0, 1.0),
-    "test_accuracy": (0.0, 1.0),
-    "epoch": (0, _LARGEST["epoch"]),
-    "learning_rate": (0.0, np.inf),
-    "weight_decay": (0.0, np.inf),
-    "dropout": (0.0, 1.0),
-    "train_fraction": (0.0, 1.0),
-    "init_std": (0.0, np.inf),
-    "batch_size": (1, _LARGEST["batch_size"]),
-    "seed": (-_LARGEST["seed"], _LARGEST["seed"]),
-    **{f"f1_class_{k}": (0.0, 1.0) for k in range(4)},
-}
-
 _LOSSES = {"train_loss", "test_loss"}
 _TEXTS = ("run_id", "activation", "init", "optimizer")
 
@@ -52,10 +37,10 @@ def in_range(labels: pd.DataFrame) -> pd.DataFrame:
     for name in _TEXTS:
         if name in labels:
             _check_texts(name, labels[name])
-    for name in [*_RANGES, *_LOSSES]:
+    for name in [*RANGES, *_LOSSES]:
         if name in labels:
             labels[name] = _numbers(name, labels[name])
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in RANGES.items():
         if name not in labels:
             continue
         values = labels[name].to_numpy(dtype=np.float64)
@@ -67,7 +52,7 @@ def in_range(labels: pd.DataFrame) -> pd.DataFrame:
             )
         if high == 1:
             labels[name] = values.clip(low, high)
-    for name in _LARGEST:
+    for name in LARGEST:
         if name in labels:
             labels[name] = _whole(name, labels)
     for name in _LOSSES & set(labels):
@@ -149,11 +134,6 @@ def check_zoo(zoo: Zoo, labels: pd.DataFrame) -> None:
                     f"activation {value!r} of {int((labels[name] == value).sum()):,} checkpoints is none that zoobench "
                     f"has networks for{did_you_mean(value, ACTIVATIONS)}"
                 )
-
-
-def fingerprint(weights: np.ndarray) -> bytes | None:
-    """A hash of one network's weights; ``None`` for weights that are all equal, as those of a collapsed network are."""
-    return None if (weights == weights[0]).all() else hashlib.blake2b(weights.tobytes(), digest_size=16).digest()
 
 
 def check_no_copies(labels: pd.DataFrame, seen: Sequence[bytes | None]) -> None:

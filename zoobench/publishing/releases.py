@@ -3,7 +3,8 @@
 A reader (one per format, in ``dataset_scripts/``) says what a release holds: labels, one row per checkpoint in the
 order of its files, and a function that fetches the weights of any rows in layout order. Here the rows are checked,
 sorted by run and epoch, and written in parts of bounded size; ``writing`` does the rest. A run with a row that cannot
-be used is dropped whole and listed in the manifest; what makes a whole file doubtful is an error, and nothing is
+be used is dropped whole and listed in the manifest, unless a named protocol takes other rows of it, all of them good:
+then the row alone is left out, and a note says so. What makes a whole file doubtful is an error, and nothing is
 written.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from ..data import manifest, schema, shards
 from ..data.folder import DatasetFolder, Places
@@ -33,12 +35,14 @@ from .release_checks import (
     check_not_twice,
     check_splits,
     check_zoo,
-    fingerprint,
     in_range,
 )
+from .soundness.networks import fingerprint
 from .writing import check_target, write_config
 
 _PART_BYTES = 64_000_000
+# Of checkpoints that are left out, in a note.
+_NAMED = 20
 
 Weights = Callable[[np.ndarray], np.ndarray]
 OnRows = Callable[[int, int], None]
@@ -113,9 +117,12 @@ def write_release(
     labels = in_range(release.labels)
     check_not_twice(labels)
     dropped = {run.run_id: run for run in release.dropped}
+    needed = _needed(release)
     for run in _unusable(labels):
         dropped.setdefault(run.run_id, run)
-    labels = _complete(release.zoo, labels[~labels["run_id"].isin(list(dropped))])
+    unmeasured = labels["test_accuracy"].isna()
+    left_out = _bad_rows(labels, unmeasured, needed, "test accuracy not finite", dropped)
+    labels = _complete(release.zoo, labels[~(labels["run_id"].isin(list(dropped)) | unmeasured)])
     check_zoo(release.zoo, labels)
     labels = labels.sort_values(["run_id", "epoch"], kind="stable")
     parts: list[Path] = []
@@ -126,10 +133,8 @@ def write_release(
         weights = release.weights(part.index.to_numpy())
         finite = np.isfinite(weights).all(axis=1)
         seen += [fingerprint(row) for row in weights]
-        for run_id, epoch in part[["run_id", "epoch"]][~finite].itertuples(index=False):
-            reason = "weights not finite"
-            dropped.setdefault(run_id, manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason))
-        keep = ~part["run_id"].isin(list(dropped)).to_numpy()
+        left_out += _bad_rows(part, ~finite, needed, "weights not finite", dropped)
+        keep = finite & ~part["run_id"].isin(list(dropped)).to_numpy()
         if keep.any():
             parts.append(work / f"part-{len(parts):06d}.parquet")
             shards.write_table(parts[-1], _rows(part[keep], weights if keep.all() else weights[keep]))
@@ -148,7 +153,8 @@ def write_release(
             path = fresh.locate(Places(config).protocol(name))
             shards.write_table(path, _protocol(release.labels, chosen, dropped))
 
-    about = {"release": release.entry, "dropped": runs_dropped}
+    notes = [*release.entry.notes, *_losses(release, left_out, dropped)]
+    about = {"release": release.entry.model_copy(update={"notes": notes}), "dropped": runs_dropped}
     folder = write_config(release.zoo, out, work, parts, about, add_protocols, may_replace)
     return folder.path, folder.config(config)
 
@@ -174,12 +180,63 @@ def _unusable(labels: pd.DataFrame) -> Iterator[manifest.DroppedRun]:
     several = per_run[known].nunique(dropna=False).gt(1).any(axis=1) if known else pd.Series(False, per_run.groups)
     problems = {
         "the same epoch twice": labels.duplicated(["run_id", "epoch"]),
-        "test accuracy not finite": labels["test_accuracy"].isna(),
         "hyperparameters change between its checkpoints": labels["run_id"].isin(several.index[several]),
     }
     for reason, rows in problems.items():
         for run_id, epoch in labels.loc[rows, ["run_id", "epoch"]].itertuples(index=False):
             yield manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason)
+
+
+def _needed(release: Release) -> np.ndarray:
+    """Positions of the rows that a named protocol takes."""
+    return np.concatenate([np.empty(0, np.int64), *(chosen["row"] for chosen in release.protocols.values())])
+
+
+def _bad_rows(
+    labels: pd.DataFrame, bad: ArrayLike, needed: np.ndarray, reason: str, dropped: dict[str, manifest.DroppedRun]
+) -> list[manifest.DroppedRun]:
+    """Drop the runs of bad rows, but of a run whose rows that a protocol takes are all good the bad ones alone.
+
+    Later papers look at final checkpoints only: what happened to an earlier one does not concern their split.
+
+    Returns:
+        the rows that are left out of runs that stay.
+    """
+    rows = pd.DataFrame({"bad": np.asarray(bad), "needed": labels.index.isin(needed)}, labels.index)
+    rows = rows.join(labels[["run_id", "epoch"]])
+    taken = rows[rows["needed"]].groupby("run_id")["bad"].any()
+    stay = set(taken.index[~taken])
+    left_out = []
+    for run_id, epoch in rows.loc[rows["bad"], ["run_id", "epoch"]].itertuples(index=False):
+        found = manifest.DroppedRun(run_id=run_id, epoch=epoch, reason=reason)
+        if run_id in stay:
+            left_out.append(found)
+        else:
+            dropped.setdefault(run_id, found)
+    return left_out
+
+
+def _losses(
+    release: Release, left_out: Sequence[manifest.DroppedRun], dropped: Mapping[str, manifest.DroppedRun]
+) -> Iterator[str]:
+    """Sentences on what is missing of runs that stay, and of named protocols."""
+    rows = [row for row in left_out if row.run_id not in dropped]
+    if rows:
+        named = ", ".join(f"{row.run_id}/{row.epoch:03d} ({row.reason})" for row in rows[:_NAMED])
+        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+        yield (
+            f"{len(rows):,} checkpoints are left out of runs that are not dropped, since a named protocol takes other "
+            f"checkpoints of them: {named}{more}."
+        )
+    for name, chosen in release.protocols.items():
+        runs = release.labels["run_id"].iloc[chosen["row"]]
+        gone = runs[runs.isin(list(dropped))].unique()
+        if len(gone):
+            reasons = ", ".join(sorted({dropped[run].reason for run in gone}))
+            yield (
+                f"Protocol `{name}` lacks {int(runs.isin(gone).sum()):,} of its {len(runs):,} rows, whose runs are "
+                f"dropped ({reasons})."
+            )
 
 
 def _complete(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:

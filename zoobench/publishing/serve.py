@@ -8,7 +8,6 @@ contents with Range and ETag. A folder ``tetris-zoo`` is served as the dataset `
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import socket
 import threading
@@ -24,54 +23,61 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..data.folder import CARD, MANIFEST, DatasetFolder
+from ..data import hub
+from ..data.digests import digest_of
+from ..data.folder import MANIFEST, DatasetFolder
 from ..errors import ZoobenchError
-from ..files import sha256_of
 from ..zoos import HUB_NAMESPACE
 
 _REPO = "{namespace}/{name}"
 
 
 def dataset_folders(directory: Path) -> dict[str, Path]:
-    """Hub ids of the dataset folders at or directly below ``directory``.
+    """Hub ids of the dataset folders at or directly below ``directory``; below it, what is broken is left out.
 
     Raises:
-        ZoobenchError: there is none.
+        ZoobenchError: there is none, or the one at ``directory`` is broken.
     """
     if not directory.is_dir():
         raise ZoobenchError(f"no folder {directory}; build a zoo first: zoobench build tetris-zoo/seed")
-    candidates = [path for path in (directory, *sorted(directory.iterdir())) if DatasetFolder(path).is_there]
-    folders = {f"{HUB_NAMESPACE}/{path.resolve().name}": path.resolve() for path in candidates}
+    itself = DatasetFolder(directory)
+    found = [itself] if itself.is_there and itself.manifest else []
+    paths = [folder.path.resolve() for folder in (*found, *hub.dataset_folders(directory))]
+    folders = {f"{HUB_NAMESPACE}/{path.name}": path for path in paths}
     if not folders:
         raise ZoobenchError(f"no dataset folder (with {MANIFEST}) in {directory}; `zoobench build` makes one")
     return folders
 
 
-@functools.lru_cache(maxsize=4096)
-def _etag(path: Path, size: int, modified: int) -> str:
-    """sha256 of the file, as the Hub uses for large files; remembered until size or time changes."""
-    return sha256_of(path)
-
-
 class _Repo:
-    """One served dataset folder, read anew on every request."""
+    """One served dataset folder, read anew on every request. A file's ETag is its sha256, as for the Hub's large ones.
 
-    def __init__(self, repo_id: str, folder: Path) -> None:
+    Attributes:
+        mark: goes into the commit id: with another mark, the same files are another commit.
+    """
+
+    def __init__(self, repo_id: str, folder: Path, mark: str) -> None:
         self.repo_id = repo_id
         self.folder = folder
+        self.mark = mark
 
     def files(self) -> list[Path]:
-        visible = (path for path in sorted(self.folder.rglob("*")) if path.is_file())
-        return [path for path in visible if not any(part.startswith(".") for part in self.name(path).split("/"))]
+        visible = (
+            path
+            for path in sorted(self.folder.rglob("*"))
+            if not any(part.startswith(".") for part in self.name(path).split("/"))
+        )
+        home = self.folder.resolve()
+        return [path for path in visible if path.is_file() and path.resolve().is_relative_to(home)]
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
     def revision(self) -> str:
-        """A commit id: 40 hex digits from the manifest, which holds every file's sha256, and the card."""
-        digest = hashlib.sha1(usedforsecurity=False)
-        for path in (self.folder / MANIFEST, self.folder / CARD):
-            digest.update(path.read_bytes() if path.exists() else b"")
+        """A commit id: 40 hex digits from the bytes of all files, whatever the manifest says of them."""
+        digest = hashlib.sha1(self.mark.encode(), usedforsecurity=False)
+        for path in self.files():
+            digest.update(f"{self.name(path)} {digest_of(path)}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def check_revision(self, revision: str) -> str:
@@ -81,11 +87,10 @@ class _Repo:
         return current
 
     def entry(self, path: Path) -> dict[str, object]:
-        status = path.stat()
-        etag = _etag(path, status.st_size, status.st_mtime_ns)
-        entry: dict[str, object] = {"type": "file", "oid": etag[:40], "size": status.st_size, "path": self.name(path)}
+        etag, size = digest_of(path), path.stat().st_size
+        entry: dict[str, object] = {"type": "file", "oid": etag[:40], "size": size, "path": self.name(path)}
         if path.suffix == ".parquet":
-            entry["lfs"] = {"oid": etag, "size": status.st_size, "pointerSize": 134}
+            entry["lfs"] = {"oid": etag, "size": size, "pointerSize": 134}
         return entry
 
     def directories(self) -> list[str]:
@@ -106,8 +111,8 @@ def _directory_entry(name: str) -> dict[str, object]:
 class _Hub:
     """The request handlers, over a fixed set of repos."""
 
-    def __init__(self, repos: dict[str, Path]) -> None:
-        self.repos = {repo_id: _Repo(repo_id, folder) for repo_id, folder in repos.items()}
+    def __init__(self, repos: dict[str, Path], mark: str) -> None:
+        self.repos = {repo_id: _Repo(repo_id, folder, mark) for repo_id, folder in repos.items()}
 
     def _repo(self, request: Request) -> _Repo:
         repo_id = f"{request.path_params['namespace']}/{request.path_params['name']}"
@@ -170,22 +175,21 @@ class _Hub:
             missing = _not_found("EntryNotFound", f"{name!r} does not exist in {repo.repo_id}")
             missing.headers = {**(missing.headers or {}), **headers}
             raise missing
-        status = path.stat()
-        headers["ETag"] = f'"{_etag(path, status.st_size, status.st_mtime_ns)}"'
+        headers["ETag"] = f'"{digest_of(path)}"'
         return FileResponse(path, headers=headers)
 
 
-def application(repos: dict[str, Path]) -> Starlette:
-    """The ASGI application that serves ``repos``: Hub id -> dataset folder."""
-    hub = _Hub(repos)
+def application(repos: dict[str, Path], mark: str = "") -> Starlette:
+    """The ASGI application that serves ``repos``: Hub id -> dataset folder. ``mark`` goes into the commit ids."""
+    handlers = _Hub(repos, mark)
     return Starlette(
         routes=[
-            Route(f"/api/datasets/{_REPO}", hub.info),
-            Route(f"/api/datasets/{_REPO}/revision/{{revision:path}}", hub.info),
-            Route(f"/api/datasets/{_REPO}/tree/{{revision}}", hub.tree),
-            Route(f"/api/datasets/{_REPO}/tree/{{revision}}/{{path:path}}", hub.tree),
-            Route(f"/api/datasets/{_REPO}/paths-info/{{revision}}", hub.paths_info, methods=["POST"]),
-            Route(f"/datasets/{_REPO}/resolve/{{revision}}/{{path:path}}", hub.resolve),
+            Route(f"/api/datasets/{_REPO}", handlers.info),
+            Route(f"/api/datasets/{_REPO}/revision/{{revision:path}}", handlers.info),
+            Route(f"/api/datasets/{_REPO}/tree/{{revision}}", handlers.tree),
+            Route(f"/api/datasets/{_REPO}/tree/{{revision}}/{{path:path}}", handlers.tree),
+            Route(f"/api/datasets/{_REPO}/paths-info/{{revision}}", handlers.paths_info, methods=["POST"]),
+            Route(f"/datasets/{_REPO}/resolve/{{revision}}/{{path:path}}", handlers.resolve),
         ]
     )
 
@@ -213,10 +217,13 @@ def _listen(port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[str]:
-    """Serve on a free port in a background thread for the length of a ``with`` block; yields the endpoint URL."""
+def running(directory: Path, mark: str = "") -> Iterator[str]:
+    """Serve on a free port in a background thread for the length of a ``with`` block; yields the endpoint URL.
+
+    ``mark`` goes into the commit ids.
+    """
     listener = _listen(0)
-    server = uvicorn.Server(uvicorn.Config(application(dataset_folders(directory)), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(application(dataset_folders(directory), mark), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

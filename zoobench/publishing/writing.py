@@ -20,13 +20,12 @@ import pyarrow.parquet as pq
 
 from ..data import manifest, shards
 from ..data.folder import CARD, MANIFEST, PICTURES, DatasetFolder, Places, below
-from ..errors import ZoobenchError
+from ..errors import ZoobenchError, note_once
 from ..files import beside, locked, write_atomically
-from ..weightspace import plots
 from ..zoos import Zoo
 from ..zoos.layout import layout_of
 from ..zoos.splits import SPLITS, split_of
-from . import card
+from . import card, installed
 from .references import write_references
 
 _VERSIONS_OF = ("zoobench", "torch", "numpy", "pyarrow", "datasets")
@@ -67,7 +66,7 @@ def write_config(
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted(fresh.locate(Places(spec.config).rows).glob("*.parquet"))
     write_references(zoo, fresh)
-    plots.write_pictures(plots.view(zoo.id, spec.images.classes, row_files), fresh.locate(PICTURES), spec.config)
+    _draw_pictures(zoo, row_files, fresh.locate(PICTURES))
     if add:
         add(fresh)
     entry = manifest.ConfigManifest(
@@ -90,7 +89,19 @@ def write_config(
         target = check_target(zoo, out)
         check(target)
         _install(fresh, target, zoo, entry)
+    installed.note_if_outdated(target, spec.config)
     return target
+
+
+def _draw_pictures(zoo: Zoo, row_files: Sequence[Path], folder: Path) -> None:
+    """Pictures are the least: whatever keeps them from being drawn keeps no zoo from being written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        from ..weightspace import plots
+
+        plots.write_pictures(plots.view(zoo.id, zoo.spec.images.classes, row_files), folder, zoo.spec.config)
+    except Exception as error:
+        note_once(f"pictures of {zoo.id} are left out", error)
 
 
 def check_target(zoo: Zoo, out: Path) -> DatasetFolder:

@@ -6,7 +6,6 @@ than either score.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..cores import usable_cores
 from ..data.hub import Store
 from ..errors import ZoobenchError
 from . import metrics, tasks
@@ -91,7 +91,7 @@ def _compare(
     key: tuple[str, str], first: Joined, second: Joined, names: Sequence[str], protocol: str, bootstrap: Bootstrap
 ) -> Comparison:
     work = [(name, metric) for name in names for metric in metrics.metrics_of(tasks.get(name).kind)]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
         found = list(
             pool.map(lambda job: _difference(job[1], first.samples[job[0]], second.samples[job[0]], bootstrap), work)
         )

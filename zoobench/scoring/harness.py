@@ -5,7 +5,6 @@ Needs the labels of the test split only (kilobytes), and neither torch nor trans
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from .. import __version__
+from ..cores import usable_cores
 from ..data import hub
 from ..data.hub import Store
 from ..errors import ZoobenchError
@@ -156,7 +156,7 @@ def _score_zoo(
 ) -> tuple[ZooResult, _Values]:
     chosen = [tasks.get(name) for name in seeds[0].samples]
     # One task per core; the linear algebra inside would only compete for the same cores.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
         scored = list(pool.map(lambda task: _score_task(task, seeds, bootstrap), chosen))
     kinds = {task.kind for task in chosen}
     result = ZooResult(

@@ -60,7 +60,9 @@ def join(predictions: Predictions, group: Group, protocol: str, store: Store) ->
     if len(missing):
         ids = labels["example_id"].iloc[missing[:6]].tolist()
         shown = ", ".join(ids[:5]) + (", …" if len(missing) > 5 else "")
-        raise _refused(predictions, group.zoo, len(missing), "missing", shown + _origin(predictions, group, store))
+        raise _refused(
+            predictions, group.zoo, chosen, len(missing), "missing", shown + _origin(predictions, group, store)
+        )
     row = np.empty(len(labels), np.int64)
     row[position[position >= 0]] = group.rows[position >= 0]
     run = pd.factorize(labels["run_id"])[0]
@@ -102,13 +104,13 @@ def positions(predictions: Predictions, group: Group, chosen: Rows, store: Store
         unknown = unknown[~other[predictions.ids.codes[unknown]]]
     if len(unknown):
         shown = predictions.ids.first(unknown) + _origin(predictions, group, store)
-        raise _refused(predictions, group.zoo, len(unknown), "not in the test split", shown)
+        raise _refused(predictions, group.zoo, chosen, len(unknown), f"not in {chosen.among}", shown)
     times = np.bincount(position[position >= 0], minlength=len(wanted))
     repeated = np.flatnonzero(times > 1)
     if len(repeated):
         first = group.rows[np.flatnonzero(np.isin(position, repeated[:6]))]
         once = first[np.unique(predictions.ids.codes[first], return_index=True)[1]]
-        raise _refused(predictions, group.zoo, len(repeated), "repeated", predictions.ids.first(np.sort(once)))
+        raise _refused(predictions, group.zoo, chosen, len(repeated), "repeated", predictions.ids.first(np.sort(once)))
     return position
 
 
@@ -135,11 +137,10 @@ def values_of(
     return values
 
 
-def _refused(predictions: Predictions, zoo: Zoo, count: int, problem: str, shown: str) -> ZoobenchError:
+def _refused(predictions: Predictions, zoo: Zoo, chosen: Rows, count: int, problem: str, shown: str) -> ZoobenchError:
     subject = "example id of {} is" if count == 1 else "example ids of {} are"
     return ZoobenchError(
-        f"{predictions.source}: {count:,} {subject.format(zoo.id)} {problem}: {shown}; "
-        "predict every example of the test split once"
+        f"{predictions.source}: {count:,} {subject.format(zoo.id)} {problem}: {shown}; {chosen.way_out}"
     )
 
 

@@ -43,6 +43,7 @@ _TOGETHER, _LONGEST_STRING, _MOST_TEXT = 256, 2**16, 2**31
 
 _BUFFER, _HEAD = 2**20, 2**12
 _PARQUET = b"PAR1"
+_LFS = b"version https://git-lfs.github.com/spec/"
 _UNREADABLE = (*UNREADABLE, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -143,6 +144,8 @@ def _columns(
 ) -> Columns:
     with opened() as stream:
         head = stream.read(_HEAD)
+    if head.startswith(_LFS):
+        raise ZoobenchError(f"{name} is a pointer of Git LFS, not the file that it points to; git lfs pull gets that")
     if head.startswith(_PARQUET) or Path(name).suffix.lower() in (".parquet", ".pq"):
         return _of_parquet(name, digest, opened)
     named = (_NAMED[suffix] for suffix in map(str.lower, Path(name).suffixes) if suffix in _NAMED)

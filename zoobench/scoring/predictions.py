@@ -199,14 +199,17 @@ def sources(predictions: Source | Iterable[Source]) -> list[Source]:
     return given
 
 
-def write_predictions(frame: pd.DataFrame, out: Path) -> None:
-    """Write a predictions frame as parquet, whole or not at all; numbers in single precision, classes as codes."""
+def write_predictions(frame: pd.DataFrame, out: Path, protocol: str | None = None) -> None:
+    """Write a predictions frame as parquet, whole or not at all; numbers in single precision, classes as codes.
+
+    Of predictions that were made for a protocol the file's metadata name it: ``zoobench.protocol``.
+    """
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     single = [field.with_type(pa.float32()) if field.name in numbers else field for field in table.schema]
     pq.write_table(
-        table.cast(pa.schema(single)),
+        table.cast(pa.schema(single, {"zoobench.protocol": protocol} if protocol else None)),
         sink,
         compression="ZSTD",
         compression_level=9,

@@ -1,37 +1,54 @@
-"""Protocols: which checkpoints of a zoo are scored. Sources disagree, so every score is stored with its protocol.
+"""Protocols: which checkpoints of a zoo are learned from and scored.
 
-A protocol is one declaration. Most choose among the rows of the test split; ``nfn`` is a split of its own, which
-imports of the original Small CNN Zoo can carry.
+Sources disagree, so every score is stored with its protocol.
+
+A protocol is one declaration: where rows come from, and which of them stay. Most choose among the rows of the zoo's own
+splits; ``nfn`` is a split of its own, which imports of the original Small CNN Zoo can carry. Strata are within either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..data import hub
 from ..data.hub import Store
-from ..errors import ZoobenchError, look_up
+from ..data.tables import read_table
+from ..errors import ZoobenchError, check_known, look_up
 from ..zoos import Zoo
 from ..zoos.splits import SPLITS
+
+_TEST = "test"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a protocol scores.
+    """What a protocol takes of a split; of the test split it is scored.
 
     Attributes:
-        labels: the rows to predict.
+        labels: the rows.
         others: ids of the same split that need not be predicted, and are ignored if they are.
         sha256: of the labels file, or of the file that names the protocol's rows.
+        among: what they are, said of predictions of others.
+        way_out: said after that.
     """
 
     labels: pd.DataFrame
     others: pd.Series
     sha256: str
+    among: str = "the test split"
+    way_out: str = "predict every example of the test split once"
+
+
+RowsOf = Callable[[Zoo, Store, str], Rows | None]
+
+
+def _own_split(zoo: Zoo, store: Store, split: str) -> Rows:
+    labels = hub.load_labels(zoo, split, store)
+    return Rows(labels.frame, labels.frame["example_id"].iloc[:0], labels.sha256)
 
 
 @dataclass(frozen=True)
@@ -41,9 +58,10 @@ class Protocol:
     Attributes:
         name: as it is asked for and stored.
         description: which checkpoints, in words.
-        rows: finds them; ``None`` on a zoo where there are none.
+        rows: finds those that are scored; ``None`` on a zoo where there are none.
         references: whether they are of the test split, as the reference predictions are that a zoo carries.
         nothing: said where there are none.
+        learned: finds those of "train" and "validation", for a predictor that is made for the protocol.
     """
 
     name: str
@@ -51,70 +69,110 @@ class Protocol:
     rows: Callable[[Zoo, Store], Rows | None]
     references: bool = True
     nothing: str = "protocol {name!r} ({description}) leaves no checkpoint of {zoo}"
+    learned: RowsOf = _own_split
 
 
-_Labels = Callable[[str], pd.DataFrame]
-_Choose = Callable[[pd.DataFrame, _Labels], pd.DataFrame]
+_Choose = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def _of_test(choose: _Choose) -> Callable[[Zoo, Store], Rows | None]:
-    """Rows of the test split: ``choose`` takes its labels, and a function that loads those of a split."""
+def _within(rows: RowsOf, choose: _Choose) -> RowsOf:
+    """Those of some rows that are chosen by their labels."""
 
-    def rows(zoo: Zoo, store: Store) -> Rows | None:
-        test = hub.load_labels(zoo, "test", store)
-        chosen = choose(test.frame, lambda split: hub.load_labels(zoo, split, store).frame)
-        if chosen.empty:
-            return None
-        return Rows(chosen.reset_index(drop=True), test.frame["example_id"].drop(chosen.index), test.sha256)
+    def chosen(zoo: Zoo, store: Store, split: str) -> Rows | None:
+        found = rows(zoo, store, split)
+        return found and _kept(found, choose(found.labels))
 
-    return rows
+    return chosen
 
 
-def _listed(name: str) -> Callable[[Zoo, Store], Rows | None]:
-    """The test rows of a split that a zoo carries in a file; they lie in all of our splits."""
+def _kept(rows: Rows, chosen: pd.DataFrame) -> Rows | None:
+    if chosen.empty:
+        return None
+    others = pd.concat([rows.others, rows.labels["example_id"].drop(chosen.index)])
+    return replace(rows, labels=chosen.reset_index(drop=True), others=others)
 
-    def rows(zoo: Zoo, store: Store) -> Rows | None:
+
+def _listed(name: str) -> RowsOf:
+    """The rows of a split that a zoo carries in a file; they lie in all of our splits.
+
+    A row that the file has twice is of the test split rather than of the train split.
+    """
+
+    def rows(zoo: Zoo, store: Store, split: str) -> Rows | None:
         found = hub.protocol_file(zoo, name, store)
         if found is None:
             return None
         path, sha256 = found
-        listed = pq.read_table(path).to_pandas()
-        everything = pd.concat([hub.load_labels(zoo, split, store).frame for split in SPLITS]).set_index("example_id")
-        ids = listed.loc[listed["split"] == "test", "example_id"]
-        return Rows(everything.loc[ids].reset_index(), ids.iloc[:0], sha256)
+        listed = _read_listed(path)
+        order = listed["split"].map({"test": 0, "validation": 1, "train": 2})
+        once = listed.loc[order.sort_values(kind="stable").index].drop_duplicates("example_id").sort_index()
+        ids = once.loc[once["split"] == split, "example_id"]
+        if ids.empty:
+            return None
+        everything = pd.concat([hub.load_labels(zoo, own, store).frame for own in SPLITS]).set_index("example_id")
+        unknown = ids[~ids.isin(everything.index)]
+        if len(unknown):
+            raise ZoobenchError(f"{path} names {len(unknown):,} rows that {zoo.id} does not have: {unknown.iloc[0]}")
+        return Rows(
+            everything.loc[ids].reset_index(),
+            ids.iloc[:0],
+            sha256,
+            f"the test rows of protocol {name!r}",
+            f"it has train rows of its own, among them rows of the test split: zoobench run NAME --zoo {zoo.id} "
+            f"--protocol {name} learns from those and predicts the others",
+        )
 
     return rows
 
 
-def _final(test: pd.DataFrame, load: _Labels) -> pd.DataFrame:
-    return test[test["epoch"] == test["epoch"].max()]
+def _read_listed(path: Path) -> pd.DataFrame:
+    listed: pd.DataFrame = read_table(path, ["example_id", "split"]).to_pandas()
+    if wrong := sorted(set(map(str, listed["split"])) - set(SPLITS)):
+        raise ZoobenchError(f"{path} names rows of the split {wrong[0]!r}; splits are {', '.join(SPLITS)}")
+    return listed
+
+
+def _final(labels: pd.DataFrame) -> pd.DataFrame:
+    return labels[labels["epoch"] == labels["epoch"].max()]
 
 
 def _with_activation(name: str) -> _Choose:
-    return lambda test, load: test[test["activation"] == name]
+    return lambda labels: labels[labels["activation"] == name]
 
 
-def _config_disjoint(test: pd.DataFrame, load: _Labels) -> pd.DataFrame:
-    seen = {config for split in ("train", "validation") for config in load(split)["config_id"]}
-    return test[~test["config_id"].isin(seen)]
+def _config_disjoint(zoo: Zoo, store: Store, split: str) -> Rows | None:
+    found = _own_split(zoo, store, split)
+    if split != _TEST:
+        return found
+    seen = {config for own in SPLITS if own != _TEST for config in hub.load_labels(zoo, own, store).frame["config_id"]}
+    return _kept(found, found.labels[~found.labels["config_id"].isin(seen)])
 
+
+def _protocol(
+    name: str, description: str, rows: RowsOf, references: bool = True, nothing: str = Protocol.nothing
+) -> Protocol:
+    """One whose rows of all splits are chosen alike."""
+    return Protocol(name, description, lambda zoo, store: rows(zoo, store, _TEST), references, nothing, rows)
+
+
+# Kinds of networks, which a protocol may be confined to.
+_STRATA = {"relu": ("with ReLU", _with_activation("relu")), "tanh": ("with tanh", _with_activation("tanh"))}
+_NFN = "the test rows of the split that later papers use"
+_NO_NFN = "{zoo} has no rows of protocol {name!r}; an import of the original archive has, made with --nfn-split"
 
 ALL: tuple[Protocol, ...] = (
-    Protocol("all", "every checkpoint of the test runs", _of_test(lambda test, load: test)),
-    Protocol("final", "the last checkpoint of every test run", _of_test(_final)),
-    Protocol("relu", "test runs with ReLU", _of_test(_with_activation("relu"))),
-    Protocol("tanh", "test runs with tanh", _of_test(_with_activation("tanh"))),
-    Protocol(
+    _protocol("all", "every checkpoint of the test runs", _own_split),
+    _protocol("final", "the last checkpoint of every test run", _within(_own_split, _final)),
+    *(_protocol(name, f"test runs {what}", _within(_own_split, choose)) for name, (what, choose) in _STRATA.items()),
+    _protocol(
         "config-disjoint",
         "test runs whose hyperparameters occur in no train or validation run, with any seed",
-        _of_test(_config_disjoint),
+        _config_disjoint,
     ),
-    Protocol(
-        "nfn",
-        "the test rows of the split that later papers use",
-        _listed("nfn"),
-        references=False,
-        nothing="{zoo} has no protocol {name!r}; an import of the original archive has, made with --nfn-split",
+    _protocol("nfn", _NFN, _listed("nfn"), references=False, nothing=_NO_NFN),
+    *(
+        _protocol(f"nfn-{name}", f"{_NFN}, networks {what}", _within(_listed("nfn"), choose), False, _NO_NFN)
+        for name, (what, choose) in _STRATA.items()
     ),
 )
 BY_NAME: Mapping[str, Protocol] = {protocol.name: protocol for protocol in ALL}
@@ -142,20 +200,24 @@ def get(name: str) -> Protocol:
     return look_up("protocol", name, BY_NAME)
 
 
-def rows_of(name: str, zoo: Zoo, store: Store | None = None) -> Rows:
-    """The rows of a zoo that a protocol scores.
+def rows_of(name: str, zoo: Zoo, store: Store | None = None, split: str = _TEST) -> Rows:
+    """The rows of a zoo that a protocol scores, or those of "train" or "validation" that go with them.
 
     Args:
         name: a protocol's name.
         zoo: which zoo.
         store: where labels are found.
+        split: "train", "validation" or "test".
 
     Raises:
-        ZoobenchError: unknown protocol, or one that leaves no row of this zoo.
+        ZoobenchError: unknown protocol or split, or one that leaves no row of this zoo.
     """
+    check_known("split", split, SPLITS)
     protocol, store = get(name), store or Store()
-    rows = protocol.rows(zoo, store)
+    rows = protocol.rows(zoo, store) if split == _TEST else protocol.learned(zoo, store, split)
     if rows is None:
+        if split != _TEST and protocol.rows(zoo, store) is not None:
+            raise ZoobenchError(f"protocol {name!r} leaves no {split} row of {zoo.id}, only test rows")
         nothing = protocol.nothing.format(name=name, description=protocol.description, zoo=zoo.id)
         raise ZoobenchError(f"{nothing}; it has: {', '.join(sensible(zoo, store))}")
     return rows

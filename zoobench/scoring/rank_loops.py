@@ -7,11 +7,22 @@ Everything that a resample counts is counted exactly, up to 2^31 rows and 2^63 p
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+from unittest import mock
 
-import numba
 import numpy as np
+
+from ..errors import note_once
+
+_exists = os.path.exists
+# Numba takes settings from the current folder, and fails at a file that is none. It would look again when it compiles.
+with mock.patch("os.path.exists", lambda path: path != ".numba_config.yaml" and _exists(path)):
+    import numba
+    from numba.core import config
+config._config_fname = os.devnull
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,9 +31,20 @@ R = TypeVar("R")
 def _compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compiled without the interpreter's lock, and kept on disk for later processes where that may be written to."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        kept = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # Numba finds no folder for its cache.
         return numba.njit(nogil=True)(function)
+    fresh = functools.cache(lambda: numba.njit(nogil=True)(function))
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return kept(*args, **kwargs)
+        except Exception as error:  # what unpickling a part of a file raises, or a full disk
+            note_once("the cache of Numba cannot be used, so that each process compiles", repr(error))
+            return fresh()(*args, **kwargs)
+
+    return call
 
 
 @_compiled

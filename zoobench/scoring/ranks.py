@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..cores import usable_cores
 from .bootstrap import Sample
 
 # Resamples that are handled together: so many, or so few that what a thread holds per row stays within so many bytes.
@@ -83,7 +83,7 @@ def _starts(changed: np.ndarray) -> np.ndarray:
 
 def _for_resamples(compute: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, rows: int) -> np.ndarray:
     """``compute``, from weights (runs, resamples) int32 to (k, resamples), on parts of the resamples, side by side."""
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     together = min(_TOGETHER, max(_AT_LEAST, _BYTES // (8 * rows)), max(_AT_LEAST, -(-len(counts) // workers)))
     parts = (
         np.ascontiguousarray(counts[start : start + together].T, np.int32) for start in range(0, len(counts), together)

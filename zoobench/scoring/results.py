@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..strict import Strict, read_versioned
 
@@ -21,7 +21,13 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 
-class Score(Strict):
+class Finite(Strict):
+    """A record whose numbers are finite, so that it can be JSON: what has no value is ``None``."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Score(Finite):
     """A value with its interval; ``None`` where undefined, and then ``reason`` says why.
 
     Of several seeds, ``value`` is the mean of ``by_seed``, ``spread`` their standard deviation (n - 1), and the
@@ -51,7 +57,7 @@ class Confusion(Strict):
     counts: list[list[int]]
 
 
-class TaskResult(Strict):
+class TaskResult(Finite):
     """Scores of one task by metric name.
 
     ``kind`` is regression or classification, ``unit`` the unit of MAE. ``tau_ceiling`` is the highest tau-b that
@@ -66,7 +72,7 @@ class TaskResult(Strict):
     confusion: Confusion | None = None
 
 
-class Collapsed(Strict):
+class Collapsed(Finite):
     """The share of the scored networks that are no better than naming the most frequent class of the test images.
 
     ``majority_rate`` is that class's share of the images; ``reason`` says why it is unknown.
@@ -100,7 +106,7 @@ class Change(Strict):
     changes: dict[str, Score]
 
 
-class Stamp(Strict):
+class Stamp(Finite):
     """What a score depends on. Results whose ``comparable`` parts differ are never ranked together."""
 
     labels_sha256: str

@@ -22,7 +22,8 @@ def score_of(values: np.ndarray, bootstrap: Bootstrap, why: str) -> Score:
 
 def rounded(value: float) -> float | None:
     """Ten significant digits: the rest depends on the machine's order of summation and would make results differ."""
-    return float(f"{value:.10g}") if math.isfinite(value) else None
+    short = float(f"{value:.10g}")
+    return short if math.isfinite(short) else None
 
 
 def why_undefined(sample: Sample, constant_target: str = "the target is constant on the test split") -> str:

@@ -7,24 +7,21 @@ row order.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
+import pyarrow as pa
 
 from ..errors import ZoobenchError
-from ..files import whole
 from ..zoos.spec import HubImages, Preprocessing, Scale, TetrisImages, ZooSpec
+from .image_files import read_part
 
 IMAGES_VARIABLE = "ZOOBENCH_IMAGES"
-_CACHE_VERSION = 1
 _PARTS = ("train", "test")
 
 
@@ -67,83 +64,6 @@ def draw_tetris(source: TetrisImages, part: str) -> tuple[np.ndarray, np.ndarray
 DRAWERS: Mapping[type, Callable[[Any, str], tuple[np.ndarray, np.ndarray]]] = {TetrisImages: draw_tetris}
 
 
-@contextlib.contextmanager
-def _bars_on_a_terminal_only() -> Iterator[None]:
-    """``datasets`` draws its progress bars into files, too."""
-    import datasets
-
-    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
-
-
-def _read_hub_part(source: HubImages, part: str, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels (n, height, width) float32 in [0, 1] and labels of one part, in canonical order, memory-mapped.
-
-    Images are decoded once per machine; the cache is keyed by what ``datasets`` has loaded.
-    """
-    import datasets
-
-    with _bars_on_a_terminal_only():
-        if folder is not None:
-            files = sorted((folder / source.folder).glob(f"{part}-*.parquet"))
-            if not files:
-                raise ZoobenchError(f"no images in {folder / source.folder}: expected {part}-*.parquet there")
-            table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-        else:
-            table = datasets.load_dataset(source.hub_id, source.hub_config, split=part)
-    missing = {source.image_column, source.label_column} - set(table.column_names)
-    if missing:
-        raise ZoobenchError(
-            f"images {source.folder!r} lack the column {sorted(missing)[0]!r}; found {table.column_names}"
-        )
-    loaded = [Path(entry["filename"]) for entry in table.cache_files]
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in loaded]
-    key = hashlib.sha256(repr((_CACHE_VERSION, stats)).encode()).hexdigest()[:16]
-    cached = [_cache_folder() / f"{source.folder}-{part}-{key}-{kind}.npy" for kind in ("levels", "labels")]
-    if not all(path.exists() for path in cached):
-        # Parquet files written without the metadata of `datasets` hold images as plain structs of bytes.
-        table = table.cast_column(source.image_column, datasets.Image())
-        for path, array in zip(cached, _canonical(*_decode(source, table)), strict=True):
-            _save(path, array)
-    levels, labels = (np.load(path, mmap_mode="r") for path in cached)
-    return levels, labels
-
-
-def _decode(source: HubImages, table: Any) -> tuple[np.ndarray, np.ndarray]:
-    levels = np.stack([np.asarray(image, dtype=np.float32) for image in table[source.image_column]]) / 255
-    if levels.ndim == 4:
-        levels = levels.mean(axis=3, dtype=np.float32)
-    return levels, np.asarray(table[source.label_column], dtype=np.int64)
-
-
-def _canonical(levels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by a hash of pixels and label."""
-    pixels = np.ascontiguousarray(levels, dtype="<f4")
-    digests = [
-        hashlib.blake2b(image.tobytes() + bytes([label]), digest_size=16).digest()
-        for image, label in zip(pixels, labels.tolist(), strict=True)
-    ]
-    order = sorted(range(len(labels)), key=digests.__getitem__)
-    return pixels[order], labels[order]
-
-
-def _cache_folder() -> Path:
-    folder = platformdirs.user_cache_path("zoobench") / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with whole(path) as fresh:
-        np.save(fresh, array)
-
-
 def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | None = None) -> Images:
     """Load the images of a zoo, preprocessed, as many as its scale uses.
 
@@ -159,7 +79,7 @@ def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | Non
     source = spec.images
     if isinstance(source, HubImages):
         chosen = folder or os.environ.get(IMAGES_VARIABLE)
-        parts = _load_hub_images(source, size, Path(chosen) if chosen else None)
+        parts = _load_hub_images(source, size, _at_home(Path(chosen)) if chosen else None)
         origin = f"folder {source.folder}" if chosen else f"Hub {source.hub_id}"
     else:
         parts = [DRAWERS[type(source)](source, part) for part in _PARTS]
@@ -179,14 +99,22 @@ def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | Non
     )
 
 
+def _at_home(path: Path) -> Path:
+    """With the home that a leading ``~`` stands for, which nothing has replaced in a variable."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def _load_hub_images(source: HubImages, size: Scale, folder: Path | None) -> list[tuple[np.ndarray, np.ndarray]]:
     if folder is not None and not (folder / source.folder).is_dir():
         raise ZoobenchError(f"no folder {source.folder!r} in {folder}; --images takes a folder that has one")
     parts = []
     for part, count in (("train", size.train_images), ("test", size.test_images)):
         try:
-            levels, labels = _read_hub_part(source, part, folder)
-        except (OSError, ValueError) as error:  # what datasets raises for an unreachable Hub or an unreadable file
+            levels, labels = read_part(source, part, folder)
+        except (OSError, ValueError, pa.ArrowException) as error:
             where = f"folder {folder}" if folder else f"Hub data set {source.hub_id!r}"
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ZoobenchError(

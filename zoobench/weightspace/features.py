@@ -7,7 +7,6 @@ not asked for that. Array code; needs numpy and pandas only.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..cores import usable_cores
 from ..errors import ZoobenchError, look_up
 from ..zoos.layout import Layout, Tensor
 from .row_statistics import row_statistics
@@ -105,7 +105,7 @@ def _statistics(
                 low, high = np.hsplit(ordered.astype(np.float64), 2)
                 columns[:, 2:] = low + (position - below) * (high - low)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             list(pool.map(fill, range(0, len(weights), _BLOCK_ROWS)))
         return features
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
 
-from ..data import hub, schema, shards, weights
+from ..data import hub, schema, shards, tables, weights
+from ..data.digests import digest_of
 from ..data.folder import CARD
 from ..data.hub import ZooSplit
 from ..errors import ZoobenchError
@@ -77,16 +77,16 @@ class PerturbedZoo:
         width = layout_of(resolve(self.manifest.zoo).spec.network).size
         for name, entry in self.manifest.perturbations.items():
             path = inside(self.folder, entry.path)
-            try:
-                digest = sha256_of(path)
-            except OSError as error:
-                raise ZoobenchError(f"cannot read {path}, which {FILE_NAME} lists: {error.strerror}") from error
+            if not path.exists():
+                raise ZoobenchError(f"cannot read {path}, which {FILE_NAME} lists: there is no such file")
+            with tables.reading(path):
+                digest = digest_of(path)
             if digest != entry.sha256:
-                raise ZoobenchError(
-                    f"{path} has sha256 {digest[:12]}…, {FILE_NAME} says {entry.sha256[:12]}…; "
-                    f"perturb {self.manifest.zoo} again"
-                )
-            ids = pq.read_table(path, columns=["example_id"])["example_id"].to_numpy()
+                other = f"has sha256 {digest[:12]}…, {FILE_NAME} says {entry.sha256[:12]}…"
+                if kind := tables.what_it_is(path):
+                    other = f"is {kind}"
+                raise ZoobenchError(f"{path} {other}; perturb {self.manifest.zoo} again")
+            ids = tables.read_table(path, ["example_id"])["example_id"].to_numpy()
             yield PerturbedRows(name, entry.preserves, ids, weights.read([path], width))
 
 
@@ -172,8 +172,8 @@ def _write_copies(
     written = PerturbedManifest(
         zoo=zoo.id, seed=seed, sample=sample, labels_sha256=labels.sha256, perturbations=entries
     )
-    (work / FILE_NAME).write_text(written.model_dump_json(indent=1) + "\n")
-    (work / CARD).write_text(_card(written))
+    (work / FILE_NAME).write_bytes((written.model_dump_json(indent=1) + "\n").encode())
+    (work / CARD).write_bytes(_card(written).encode())
     return entries
 
 

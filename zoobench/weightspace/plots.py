@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..data import schema, tables
 from .figures import Axes, Figure, FixedLocator, NullLocator, own_style, save
 from .projections import plane, scatter_by, umap_plane
 
@@ -60,19 +61,22 @@ def view(title: str, classes: int, files: Sequence[Path], limit: int = SAMPLE_RO
         classes: how many classes its images have.
         files: parquet files of rows, of all splits.
         limit: how many rows to sample, all equally likely; the same ones each time.
+
+    Raises:
+        ZoobenchError: a file cannot be read, or lacks a column.
     """
-    parquets = [pq.ParquetFile(path) for path in files]
-    total = sum(parquet.metadata.num_rows for parquet in parquets)
+    total = sum(tables.count_rows(path) for path in files)
     chosen = np.sort(np.random.RandomState(0).choice(total, min(limit, total), replace=False))
     labels, sampled, start = [], [], 0
-    for parquet in parquets:
-        names = [name for name in parquet.schema_arrow.names if name != "weights"]
-        labels.append(parquet.read(columns=names))
-        for group in range(parquet.num_row_groups):
-            end = start + parquet.metadata.row_group(group).num_rows
-            if len(rows := chosen[(chosen >= start) & (chosen < end)] - start):
-                sampled.append(parquet.read_row_group(group).take(rows))
-            start = end
+    for path in files:
+        with tables.reading(path), pq.ParquetFile(path) as parquet:
+            tables.check_columns(path, parquet.schema_arrow, schema.rows(1).names)
+            labels.append(parquet.read(columns=schema.LABELS.names))
+            for group in range(parquet.num_row_groups):
+                end = start + parquet.metadata.row_group(group).num_rows
+                if len(rows := chosen[(chosen >= start) & (chosen < end)] - start):
+                    sampled.append(parquet.read_row_group(group).take(rows))
+                start = end
     sample = pa.concat_tables(sampled)
     weights = sample["weights"].combine_chunks().flatten().to_numpy().reshape(len(sample), -1)
     return View(
