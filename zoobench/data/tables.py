@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno and (os.path.isfile(path) or not os.path.exists(path)):
+            raise ZoobenchError(f"cannot read {path}: {os.strerror(error.errno)}") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ZoobenchError(f"{path} is {what_it_is(path) or f'damaged: {reason}'}") from error
 

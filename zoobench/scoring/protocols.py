@@ -46,8 +46,10 @@ class Rows:
 RowsOf = Callable[[Zoo, Store, str], Rows | None]
 
 
-def _own_split(zoo: Zoo, store: Store, split: str) -> Rows:
+def _own_split(zoo: Zoo, store: Store, split: str) -> Rows | None:
     labels = hub.load_labels(zoo, split, store)
+    if split == _TEST and labels.frame.empty:
+        return None
     return Rows(labels.frame, labels.frame["example_id"].iloc[:0], labels.sha256)
 
 
@@ -142,7 +144,7 @@ def _with_activation(name: str) -> _Choose:
 
 def _config_disjoint(zoo: Zoo, store: Store, split: str) -> Rows | None:
     found = _own_split(zoo, store, split)
-    if split != _TEST:
+    if split != _TEST or found is None:
         return found
     seen = {config for own in SPLITS if own != _TEST for config in hub.load_labels(zoo, own, store).frame["config_id"]}
     return _kept(found, found.labels[~found.labels["config_id"].isin(seen)])
