@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench growth reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
+.PHONY: quickstart test lint unit browser lite bench growth reliability reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,9 @@ bench: $(VENV)/.dev  ## The table of docs/benchmarks.md, in one run; a quarter o
 growth: $(VENV)/.dev  ## How cost grows with runs, rows and weights; a zoo of 30 GB within 4 GB (root, 40 GB of disk).
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.larger_than_memory
+
+reliability: $(VENV)/.dev  ## Every verb killed, and the disk full, at each call that changes a file: docs/reliability.md; hours.
+	$(BIN)/python -m tests.kills
 
 reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.
 	$(BIN)/python -m reproductions.unterthiner --scale $(SCALE) --trials $(TRIALS)

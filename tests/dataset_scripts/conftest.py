@@ -10,8 +10,7 @@ from zoobench.training.images import load_images
 from zoobench.zoos import resolve
 
 from . import keras_like, peer_files, schurholt_like
-
-RUNS = 12
+from .keras_like import ROWS, RUNS
 
 
 @dataclass(frozen=True)
@@ -35,22 +34,42 @@ class Archive:
 
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory, all_images):
+def archive(once, all_images):
     zoo = resolve("small-cnn-zoo/mnist")
     loaded = load_images(zoo.spec, replace(zoo.size, train_images=None, test_images=None), all_images)
     images = torch.from_numpy(loaded.test_images).permute(0, 2, 3, 1)
     labels = torch.from_numpy(loaded.test_labels)
-    blocks, frames = [], []
-    for seed in range(RUNS):
-        activation = ("relu", "tanh")[seed % 2]
-        rows, accuracies = keras_like.train(seed, images, labels, activation)
-        blocks.append(rows)
-        frames.append(keras_like.metrics(f"/zoo/models/{seed:03d}/", seed, activation, accuracies))
-    order = np.random.RandomState(0).permutation(4 * RUNS)
-    weights = np.concatenate(blocks)[order]
-    metrics = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
-    folder = keras_like.write(tmp_path_factory.mktemp("release") / "mnist", weights, metrics)
-    return Archive(folder, weights, metrics, images, labels)
+
+    def make(root):
+        blocks, frames = [], []
+        for seed in range(RUNS):
+            activation = ("relu", "tanh")[seed % 2]
+            rows, accuracies = keras_like.train(seed, images, labels, activation)
+            blocks.append(rows)
+            frames.append(keras_like.metrics(f"/zoo/models/{seed:03d}/", seed, activation, accuracies))
+        order = np.random.RandomState(0).permutation(4 * RUNS)
+        weights = np.concatenate(blocks)[order]
+        metrics = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
+        keras_like.write(root / "mnist", weights, metrics)
+        np.save(root / "weights.npy", weights)
+        metrics.to_pickle(root / "metrics.pkl")
+
+    root = once("small-cnn-release", make)
+    weights, metrics = np.load(root / "weights.npy"), pd.read_pickle(root / "metrics.pkl")
+    return Archive(root / "mnist", weights, metrics, images, labels)
+
+
+@pytest.fixture(scope="session")
+def imported_archive(archive, tmp_path_factory):
+    """The dataset folder that the archive becomes; only read."""
+    from zoobench_dataset_scripts.small_cnn_release import import_small_cnn_zoo
+
+    out = tmp_path_factory.mktemp("imported")
+    seen = []
+    folder, config = import_small_cnn_zoo(archive.folder, out, on_rows=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (ROWS, ROWS)
+    assert (config.rows, config.runs, config.dropped) == (ROWS, RUNS, [])
+    return folder
 
 
 @pytest.fixture(scope="session")

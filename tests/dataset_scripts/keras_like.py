@@ -9,6 +9,7 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import torch
 
 SHAPES = [
@@ -23,6 +24,8 @@ SHAPES = [
 ]
 WIDTH = 4970
 STEPS = (0, 1, 2, 86)
+RUNS = 12
+ROWS = len(STEPS) * RUNS
 
 
 def forward(parts, images, activation):
@@ -101,3 +104,9 @@ def write(folder, weights, frame, shapes=SHAPES):
     )
     layout.to_csv(folder / "layout.csv")
     return folder
+
+
+def rows_of(folder, config="mnist"):
+    """All rows of an imported config, by example id."""
+    tables = [pq.read_table(path) for path in sorted((folder / config).glob("*.parquet"))]
+    return {row["example_id"]: row for table in tables for row in table.to_pylist()}

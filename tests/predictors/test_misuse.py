@@ -1,14 +1,9 @@
-"""``run`` and ``search`` misused: parameters out of range, zoos without rows, places that are taken, kills."""
+"""``run`` and ``search`` misused: parameters out of range, zoos without rows, places that are taken."""
 
-import json
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE
 
 import pandas as pd
 import pyarrow as pa
@@ -125,79 +120,6 @@ def test_files_that_are_not_of_a_saved_model_are_not_replaced(tiny, tmp_path):
     run("gbm", tiny, {"max_trees": "2"}, tmp_path / "p", keep=tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert fitted.load(model).baseline == "gbm"
-
-
-# Reads lines of JSON, [number, folder, arguments], and runs the command line in a child of its own for each, which is
-# killed before the n-th call that changes a file in the folder.
-RUNS = """
-import json, os, signal, sys
-import lightgbm, optuna, sklearn.linear_model, zoobench.predictors.run
-import zoobench_baselines.gbm, zoobench_baselines.linear
-from zoobench.cli import main
-
-def watch(folder, number):
-    calls = 0
-
-    def watched(real):
-        def call(*arguments, **named):
-            nonlocal calls
-            if any(str(argument).startswith(folder) for argument in arguments) or "dir_fd" in named:
-                calls += 1
-                if calls == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-        return call
-
-    for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync"):
-        setattr(os, name, watched(getattr(os, name)))
-
-for line in sys.stdin:
-    number, folder, arguments = json.loads(line)
-    child = os.fork()
-    if not child:
-        watch(folder, number)
-        os.dup2(2, 1)
-        sys.argv = ["zoobench", *arguments]
-        try:
-            main()
-        except SystemExit as stop:
-            os._exit(stop.code or 0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def test_run_save_that_is_killed_anywhere_is_complete_when_it_is_run_again(tiny_hyp, tmp_path):
-    """Before every fifth call that changes a file, over a model of another baseline: the same bytes, no left-overs."""
-    with subprocess.Popen([sys.executable, "-c", RUNS], text=True, stdin=PIPE, stdout=PIPE) as process:
-
-        def ran(folder, number, baseline, *more):
-            folder.mkdir(exist_ok=True)
-            what = ["run", baseline, "--zoo", tiny_hyp.id, "--task", "accuracy", *more]
-            places = ["--out", str(folder / "p.parquet"), "--save", str(folder / "model")]
-            process.stdin.write(json.dumps([number, str(folder), [*what, *places]]) + "\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
-
-        gbm = ("gbm", "--max-trees", "3", "--trials", "2")
-        assert ran(tmp_path / "before", 0, "linear") == 0
-        assert ran(tmp_path / "whole", 0, *gbm) == 0
-        number = killed = 0
-        while True:
-            folder = Path(shutil.copytree(tmp_path / "before", tmp_path / "killed"))
-            number += 1 + 2 * (killed % 5)
-            if (code := ran(folder, number, *gbm)) == 0:
-                break
-            assert code == -signal.SIGKILL
-            killed += 1
-            assert ran(folder, 0, *gbm) == 0
-            assert content(folder) == content(tmp_path / "whole"), number
-            shutil.rmtree(folder)
-    assert killed >= 5
-
-
-def content(folder):
-    """Every file and folder, also the hidden ones."""
-    return {path.relative_to(folder): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize("name", ["a?b.db", "100%.db", "a#b;c.db", "{x} & y.db"])

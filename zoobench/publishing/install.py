@@ -18,6 +18,7 @@ from pathlib import Path
 from ..data.folder import DatasetFolder, Places
 from ..data.manifest import Manifest
 from ..errors import ZoobenchError
+from ..files import beside
 from ..zoos import resolve
 from ..zoos.splits import SPLITS
 from . import installed
@@ -87,10 +88,11 @@ def _load(hub_id: str, folder: Path, names: Sequence[str], mark: str) -> list[Pa
 
     ``mark`` goes into the commit id.
     """
-    with running(folder, mark) as endpoint:
+    # What the client downloads it needs no more when it has loaded it.
+    with running(folder, mark) as endpoint, beside(installed.cache() / "downloads") as downloads:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _LOAD, hub_id, *names],
-            env=_environment(endpoint),
+            env=_environment(endpoint) | {"HF_HUB_CACHE": str(downloads)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -57,11 +57,15 @@ def note_if_outdated(folder: DatasetFolder, config: str) -> None:
             )
 
 
-def _loaded(hub_id: str, config: str) -> Iterator[Path]:
-    """Where ``datasets`` keeps what it has loaded: ``<config>/<version>/<commit>``."""
+def cache() -> Path:
+    """Where ``datasets`` keeps what it has loaded."""
     home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
-    cache = os.environ.get("HF_DATASETS_CACHE") or f"{home}/datasets"
-    place = Path(os.path.expanduser(cache)) / hub_id.replace("/", "___")
+    return Path(os.path.expanduser(os.environ.get("HF_DATASETS_CACHE") or f"{home}/datasets"))
+
+
+def _loaded(hub_id: str, config: str) -> Iterator[Path]:
+    """The folders of a dataset in the cache: ``<config>/<version>/<commit>``."""
+    place = cache() / hub_id.replace("/", "___")
     return (path for path in place.glob(f"{config}/*/*") if path.is_dir())
 
 
