@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import kendalltau
 
+from zoobench.building.build import build
 from zoobench.data import hub
 from zoobench.data.manifest import file_entry, read_manifest, write_manifest
 from zoobench.errors import ZoobenchError
@@ -160,7 +162,7 @@ def test_a_protocol_that_somebody_declares_is_scored_as_the_others_are(zoo, pred
 
 @pytest.mark.parametrize("verb", ["evaluate", "compare"])
 def test_the_help_names_every_protocol(zoobench, verb):
-    printed = " ".join(zoobench(verb, "--help").out.replace("│", " ").split())
+    printed = " ".join(zoobench(verb, "--help").out.replace("│", " ").split()).replace("- ", "-")
     assert f"{', '.join(NAMES[:-1])} or {NAMES[-1]}" in printed
 
 
@@ -181,3 +183,42 @@ def test_numbers_are_no_classes(predictions, zoobench):
     outcome = zoobench("evaluate", "--predictions", predictions)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "column 'activation' holds double, it must hold strings" in outcome.err
+
+
+@pytest.fixture
+def fix_seed(once, images_folder, monkeypatch):
+    """Six configurations of five seeds each, split by run: every seed lies in several splits."""
+    home = once("fix-seed-home", lambda home: build(resolve("mnist-zoo-tiny/hyp-5-fix-seed"), home, images_folder))
+    monkeypatch.setenv("ZOOBENCH_DATA", str(home))
+    return resolve("mnist-zoo-tiny/hyp-5-fix-seed")
+
+
+def test_seed_disjoint_scores_all_runs_of_a_seed_that_is_not_learned_from(fix_seed, tmp_path, zoobench):
+    """The seed is the one whose hash, computed here, is the greatest of five."""
+    (held_out,) = sorted(range(1, 6), key=lambda seed: hashlib.sha256(
+        f"split\n{fix_seed.spec.id}\nseed-{seed}".encode()).hexdigest())[-1:]  # fmt: skip
+    frames = {split: hub.load_labels(fix_seed, split).frame for split in ("train", "validation", "test")}
+    everything = pd.concat(frames.values())
+    scored = rows_of("seed-disjoint", fix_seed)
+    assert set(scored.labels["example_id"]) == set(everything.loc[everything["seed"] == held_out, "example_id"])
+    for split in ("train", "validation"):
+        learned = rows_of("seed-disjoint", fix_seed, split=split).labels
+        expected = frames[split][frames[split]["seed"] != held_out]
+        assert learned["example_id"].tolist() == expected["example_id"].tolist()
+    out = tmp_path / "p.parquet"
+    what = ("run", "linear", "--zoo", fix_seed.id, "--task", "accuracy", "--out", out)
+    assert zoobench(*what, "--protocol", "seed-disjoint").code == 0
+    (result,) = evaluate(out, protocols="seed-disjoint").results
+    assert (result.rows, result.runs) == (len(scored.labels), 6)
+    assert zoobench(*what).code == 0
+    refused = zoobench("evaluate", "--predictions", out, "--protocol", "seed-disjoint")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--protocol seed-disjoint learns from the other seeds" in refused.err
+
+
+@pytest.mark.parametrize("splits", ["tiny", "tiny_hyp"])
+def test_a_zoo_whose_splits_divide_no_seed_has_no_protocol_for_it(splits, request):
+    zoo = request.getfixturevalue(splits)
+    assert "seed-disjoint" not in sensible(zoo)
+    with pytest.raises(ZoobenchError, match="its splits divide no seed, or all its runs have one"):
+        rows_of("seed-disjoint", zoo)

@@ -67,7 +67,7 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
     per_run: dict[str, list[Any]] = {
         "run_id": [run.run_id for run in kept],
         "config_id": [run.config_id for run in kept],
-        "fold": [fold_of(spec, run.run_id) for run in kept],
+        "fold": [fold_of(spec, run.run_id, run.seed) for run in kept],
         "seed": [run.seed for run in kept],
     }
     for field in dataclasses.fields(runs[0].hyperparameters):

@@ -14,6 +14,7 @@ from ..data.manifest import ConfigManifest, Manifest
 from ..data.schema import COLUMN_MEANING
 from ..errors import ZoobenchError, shown
 from ..zoos import Zoo
+from ..zoos.spec import Grid, RandomSearch
 from ..zoos.splits import SPLITS
 from . import markdown
 
@@ -98,6 +99,24 @@ def _protocols(name: str, config: ConfigManifest) -> list[str]:
     return [Path(path).stem for path in below(Places(name).protocols, config.files)]
 
 
+def _sharing(zoo: Zoo) -> str:
+    """How a zoo is split, and what networks of different splits have in common at their beginning."""
+    match zoo.size.recipe:
+        case _ if zoo.spec.splits.by == "seed":
+            return (
+                "by seed. Runs of one seed and initialiser begin with the same weights, whatever else they differ in: "
+                "all runs of a seed lie in one split."
+            )
+        case Grid(random_seeds=False) | RandomSearch(seed=int()):
+            return (
+                "by run. **Runs of one seed and initialiser begin with the same weights, also in different splits**, "
+                "as the paper's do: part of what a predictor scores here can be memory of initial weights. Protocol "
+                "`seed-disjoint` learns from some seeds and scores others, where the zoo has several."
+            )
+        case _:
+            return "by run. Every run has its own seed: no two begin with the same weights."
+
+
 def _meanings(manifest: Manifest) -> dict[str, str]:
     """What each column means, and what the notes of imports say of it."""
     meanings = dict(COLUMN_MEANING)
@@ -145,6 +164,7 @@ def _rendered(environment: Environment, manifest: Manifest, described: list[tupl
         columns=_meanings(manifest),
         splits=SPLITS,
         recipe_text=recipe_text,
+        sharing=_sharing,
         command=_command,
         protocols=_protocols,
         places=Places,

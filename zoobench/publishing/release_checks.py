@@ -5,7 +5,7 @@ that come once, runs in every split. Each check is one line that names the rows 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,13 +153,14 @@ def check_no_copies(labels: pd.DataFrame, seen: Sequence[bytes | None]) -> None:
         )
 
 
-def check_splits(zoo: Zoo, run_ids: Sequence[str]) -> None:
+def check_splits(zoo: Zoo, seeds: Mapping[str, int | None]) -> None:
+    """Refuse runs, given with their seeds, of which none falls into some split."""
     counts = dict.fromkeys(SPLITS, 0)
-    for run_id in run_ids:
-        counts[split_of(zoo.spec, run_id)] += 1
+    for run_id, seed in seeds.items():
+        counts[split_of(zoo.spec, run_id, seed)] += 1
     if empty := [split for split, runs in counts.items() if not runs]:
         has = ", ".join(f"{split} {runs}" for split, runs in counts.items())
         raise ZoobenchError(
-            f"of {len(run_ids):,} runs none falls into {' or '.join(empty)} ({has}): splits of {zoo.id} are by a hash "
-            "of the run, so import more runs; nothing was written"
+            f"of {len(seeds):,} runs none falls into {' or '.join(empty)} ({has}): splits of {zoo.id} are by a hash "
+            f"of the {zoo.spec.splits.by}, so import more runs; nothing was written"
         )

@@ -145,7 +145,7 @@ def write_release(
         reasons = ", ".join(sorted({run.reason for run in dropped.values()}))
         raise ZoobenchError(f"no run of this release of {release.zoo.id} can be used ({reasons}); nothing was written")
     check_no_copies(labels, seen)
-    check_splits(release.zoo, labels.loc[~labels["run_id"].isin(list(dropped)), "run_id"].unique().tolist())
+    check_splits(release.zoo, seeds_of(labels[~labels["run_id"].isin(list(dropped))]))
     config, runs_dropped = release.zoo.spec.config, sorted(dropped.values(), key=lambda run: run.run_id)
 
     def add_protocols(fresh: DatasetFolder) -> None:
@@ -171,6 +171,13 @@ def _check_not_another(release: Release, folder: DatasetFolder) -> None:
             f"{folder} already holds {release.zoo.id}, imported from {', '.join(old.values())}; --replace puts "
             f"{', '.join(new.values())} in its place, another --out keeps both, and files of one zoo are given at once"
         )
+
+
+def seeds_of(labels: pd.DataFrame) -> dict[str, int | None]:
+    """The seed of each run, where it is known."""
+    runs = labels.drop_duplicates("run_id")
+    seeds = runs["seed"] if "seed" in runs else pd.Series(None, runs.index, object)
+    return {run: None if pd.isna(seed) else int(seed) for run, seed in zip(runs["run_id"], seeds, strict=True)}
 
 
 def _unusable(labels: pd.DataFrame) -> Iterator[manifest.DroppedRun]:
@@ -254,7 +261,7 @@ def _complete(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
         complete = known.get("learning_rate") is not None
         ids[run_id] = config_id(Hyperparameters(**unknown, **known)) if complete else f"config-of-{run_id}"  # type: ignore[arg-type]
     labels["config_id"] = labels["run_id"].map(ids)
-    folds = {run_id: fold_of(zoo.spec, run_id) for run_id in runs.index}
+    folds = {run_id: fold_of(zoo.spec, run_id, seed) for run_id, seed in seeds_of(labels).items()}
     labels["fold"] = labels["run_id"].map(folds).astype("Int8")
     return labels
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -59,9 +60,9 @@ def write_config(
     """
     spec, fresh = zoo.spec, DatasetFolder(work / "fresh")
     shutil.rmtree(fresh.path, ignore_errors=True)
-    keys = [pq.read_table(part, columns=["run_id", "epoch"]) for part in parts]
-    runs = sorted({run for table in keys for run in table["run_id"].unique().to_pylist()})
-    split_of_run = {run_id: split_of(spec, run_id) for run_id in runs}
+    keys = [pq.read_table(part, columns=["run_id", "epoch", "seed"]) for part in parts]
+    runs = pa.concat_tables(keys).group_by("run_id").aggregate([("seed", "min")]).sort_by("run_id").to_pylist()
+    split_of_run = {run["run_id"]: split_of(spec, run["run_id"], run["seed_min"]) for run in runs}
     counts = list(split_of_run.values())
     rows = shards.write_splits(fresh, spec.config, parts, split_of_run)
     row_files = sorted(fresh.locate(Places(spec.config).rows).glob("*.parquet"))

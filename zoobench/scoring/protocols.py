@@ -8,7 +8,7 @@ splits; ``nfn`` is a split of its own, which imports of the original Small CNN Z
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from ..data.hub import Store
 from ..data.tables import read_table
 from ..errors import ZoobenchError, check_known, look_up
 from ..zoos import Zoo
-from ..zoos.splits import SPLITS
+from ..zoos.hashing import unit_interval
+from ..zoos.splits import SEEDS_APART, SPLITS
 
 _TEST = "test"
 
@@ -150,6 +151,41 @@ def _config_disjoint(zoo: Zoo, store: Store, split: str) -> Rows | None:
     return _kept(found, found.labels[~found.labels["config_id"].isin(seen)])
 
 
+def _seed_disjoint(zoo: Zoo, store: Store, split: str) -> Rows | None:
+    """Some seeds are held out: all their runs are scored, in whichever split they are; the train and validation runs
+    of the others are learned from.
+
+    None of a zoo whose own splits divide no seed, or that has one seed.
+    """
+    found = _own_split(zoo, store, split)
+    everything = [hub.load_labels(zoo, own, store).frame for own in SPLITS]
+    if found is None or any(frame["seed"].isna().any() for frame in everything):
+        return None
+    seeds = [set(frame["seed"]) for frame in everything]
+    if sum(map(len, seeds)) == len(set.union(*seeds)):
+        return None
+    held_out = _held_out(zoo, sorted(set.union(*seeds)))
+    if not held_out:
+        return None
+    if split != _TEST:
+        return _kept(found, found.labels[~found.labels["seed"].isin(held_out)])
+    labels = pd.concat(everything, ignore_index=True)
+    return Rows(
+        labels[labels["seed"].isin(held_out)].reset_index(drop=True),
+        found.others,
+        found.sha256,
+        "the test rows of protocol 'seed-disjoint'",
+        f"it scores all runs of some seeds, among them runs of the train split: zoobench run NAME --zoo {zoo.id} "
+        "--protocol seed-disjoint learns from the other seeds",
+    )
+
+
+def _held_out(zoo: Zoo, seeds: Sequence[int]) -> list[int]:
+    """As many seeds as a test split would have, at least one; none of one."""
+    ordered = sorted(seeds, key=lambda seed: unit_interval("split", zoo.spec.id, f"seed-{seed % SEEDS_APART}"))
+    return ordered[len(seeds) - max(1, round(zoo.spec.splits.test * len(seeds))) :] if len(seeds) > 1 else []
+
+
 def _protocol(
     name: str, description: str, rows: RowsOf, references: bool = True, nothing: str = Protocol.nothing
 ) -> Protocol:
@@ -170,6 +206,13 @@ ALL: tuple[Protocol, ...] = (
         "config-disjoint",
         "test runs whose hyperparameters occur in no train or validation run, with any seed",
         _config_disjoint,
+    ),
+    _protocol(
+        "seed-disjoint",
+        "runs of seeds, and with them initial weights, that no run has that is learned from",
+        _seed_disjoint,
+        references=False,
+        nothing="{zoo} has no rows of protocol {name!r}: its splits divide no seed, or all its runs have one",
     ),
     _protocol("nfn", _NFN, _listed("nfn"), references=False, nothing=_NO_NFN),
     *(

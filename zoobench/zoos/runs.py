@@ -20,6 +20,7 @@ from ..errors import ZoobenchError
 from . import Zoo
 from .hashing import unit_interval
 from .spec import Grid, Hyperparameters, RandomSearch, Recipe, SeedSweep, Training
+from .splits import SEEDS_APART
 
 # What `config_id` hashes, by version of the scheme. A list is never edited: label hashes and submissions hang on ids.
 CONFIG_FIELDS: Mapping[int, tuple[str, ...]] = {
@@ -36,7 +37,6 @@ CONFIG_FIELDS: Mapping[int, tuple[str, ...]] = {
     )
 }
 CONFIG_SCHEME = 1
-_SEEDS_APART = 10**10  # more than any seed of a recipe
 
 
 @dataclass(frozen=True)
@@ -131,4 +131,4 @@ def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
     size = zoo.size
     draws = f"{zoo.spec.id}/{seed}" if seed else zoo.spec.id
     runs = _enumerate(size.recipe, draws, size.runs)
-    return [dataclasses.replace(run, seed=run.seed + seed * _SEEDS_APART) for run in runs]
+    return [dataclasses.replace(run, seed=run.seed + seed * SEEDS_APART) for run in runs]

@@ -7,6 +7,7 @@ Frozen dataclasses only. What is done with them lives above: ``layout`` counts p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..distributions import Distribution
 
@@ -266,12 +267,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class Splits:
-    """Fractions of runs in each split; ``folds`` > 0 also numbers train runs for cross-validation."""
+    """Fractions of runs in each split; ``folds`` > 0 also numbers train runs for cross-validation.
+
+    ``by`` says what is never divided: a run, or all runs of a seed, which begin with the same weights.
+    """
 
     train: float
     validation: float
     test: float
     folds: int = 0
+    by: Literal["run", "seed"] = "run"
 
 
 @dataclass(frozen=True)

@@ -83,14 +83,14 @@ HYP = ZooSpec(
     published_checkpoints=_EPOCHS,
     published_rows=217_500,
     varies=("activation", "init", "learning_rate"),
-    splits=_SPLITS,
+    splits=replace(_SPLITS, by="seed"),
     paper=SCHURHOLT_2021,
     summary="MLPs of 100 weights over 36 configurations (activation, initialiser, learning rate) x 100 seeds.",
     also_known_as="TETRIS-HYP",
     scales=(
         ("full", Scale(_HYP_RECIPE, runs=3600, checkpoints=_EPOCHS, chunk=1200)),
         ("lite", Scale(replace(_HYP_RECIPE, seeds=20), runs=720, checkpoints=_EPOCHS, chunk=720)),
-        ("tiny", Scale(replace(_HYP_RECIPE, seeds=2), runs=72, checkpoints=_EPOCHS[:4], chunk=30)),
+        ("tiny", Scale(replace(_HYP_RECIPE, seeds=6), runs=72, checkpoints=_EPOCHS[:4], chunk=30)),
     ),
     deviations=(
         _IMAGES_DIFFER,

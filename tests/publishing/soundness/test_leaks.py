@@ -111,3 +111,20 @@ def test_collapsed_networks_are_no_copies(trained, tmp_path):
     weights = trained.weights.copy()
     weights[::6], weights[3::6] = 0, 1e-30
     assert verify(trained.write(tmp_path, weights=weights), sample=0) == []
+
+
+def test_test_runs_that_begin_as_train_runs_do_are_counted(folder):
+    """Three test runs are given the first checkpoint of a train run, moved a little; their others stay."""
+    source = weights_of(rows_of(folder, "train"))[0]
+
+    def edit(table):
+        weights = weights_of(table)
+        first = [row for row, epoch in enumerate(table["epoch"].to_pylist()) if epoch == 1][:3]
+        weights[first] = source + 0.01 * np.random.RandomState(0).normal(size=(3, 100))
+        return with_weights(table, weights)
+
+    assert not [note for note in examine(folder, sample=0).notes if "began alike" in note]
+    rewrite(folder, "test", edit)
+    runs = len(set(rows_of(folder, "test")["run_id"].to_pylist()))
+    (note,) = [note for note in examine(folder, sample=0).notes if "began alike" in note]
+    assert f"3 of {runs} test runs are near a train run at their first checkpoint" in note

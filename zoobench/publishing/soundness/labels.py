@@ -142,7 +142,9 @@ def _empty(subject: Subject, split: str, report: Report) -> None:
     """A split without runs is a problem, unless the recipe has so few that none falls into it."""
     said = f"{subject.name}/{split}: empty; a zoo needs runs in every split to be trained on and scored"
     with contextlib.suppress(ZoobenchError):
-        if subject.trained_here and all(split_of(subject.zoo.spec, run) != split for run in subject.plan):
+        if subject.trained_here and all(
+            split_of(subject.zoo.spec, name, run.seed) != split for name, run in subject.plan.items()
+        ):
             report.notes.append(f"{said}, and {subject.zoo.id} has none there")
             return
     report.problem(said)
@@ -176,11 +178,14 @@ def _splits(subject: Subject, labels: pd.DataFrame, runs: pd.DataFrame, report: 
     for run, splits in labels.groupby("run_id")["split"].unique().items():
         if len(splits) > 1:
             report.problem(f"{where}/{splits[1]}: run {plain(str(run))} is also in {splits[0]}")
-    for run, split, fold in zip(runs.index, runs["split"], runs["fold"], strict=True):
-        if split != (own := split_of(spec, run)):
+    for run, split, fold, seed in zip(runs.index, runs["split"], runs["fold"], runs["seed"], strict=True):
+        known = None if pd.isna(seed) else int(seed)
+        if known is None and spec.splits.by == "seed":
+            report.problem(f"{where}: run {plain(run)} has no seed, by which the splits of this zoo are")
+        elif split != (own := split_of(spec, run, known)):
             report.problem(f"{where}/{split}: run {plain(run)} belongs in {own}")
-        elif (None if pd.isna(fold) else fold) != fold_of(spec, run):
-            report.problem(f"{where}: run {plain(run)} is in fold {fold}, it belongs in {fold_of(spec, run)}")
+        elif (None if pd.isna(fold) else fold) != (own_fold := fold_of(spec, run, known)):
+            report.problem(f"{where}: run {plain(run)} is in fold {fold}, it belongs in {own_fold}")
 
 
 def _values(subject: Subject, labels: pd.DataFrame, report: Report) -> None:

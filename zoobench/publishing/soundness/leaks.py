@@ -45,6 +45,7 @@ def check(subject: Subject, labels: pd.DataFrame, ends: pd.DataFrame, networks: 
         report.problem(f"{first}: weights are not finite; those of {(~networks.finite).sum():,} rows are not")
         return
     _copies(subject, labels, networks, report)
+    _beginnings(subject, labels, ends, networks, report)
     _continued(subject, labels, ends, networks, report)
 
 
@@ -80,6 +81,27 @@ def _equal(subject: Subject, trained: pd.DataFrame, report: Report) -> None:
         f"{subject.name}: {pair} are the same network; {len(again):,} trained checkpoints of "
         f"{again['run_id'].nunique():,} runs come again in other runs, {len(across):,} of them in another split"
     )
+
+
+def _beginnings(subject: Subject, labels: pd.DataFrame, ends: pd.DataFrame, networks: Networks, report: Report) -> None:
+    """How many test runs are, at their first checkpoint, near a train run: they have begun with the same weights."""
+    first = ends["first"].to_numpy()
+    first = first[[networks.fingerprints[row] is not None for row in first]]
+    split = labels["split"].to_numpy()[first]
+    tested, known = first[split == "test"], first[split == "train"]
+    if not len(tested) or len(known) < _FEWEST:
+        return
+    at = np.stack([networks.sketches[row] for row in known])
+    ratios = []
+    for row in tested:
+        apart = np.linalg.norm(at - networks.sketches[row], axis=1)
+        ratios.append(apart.min() / np.median(apart) if np.median(apart) else 0.0)
+    near = int((np.array(ratios) <= _NEAR).sum())
+    if near:
+        report.notes.append(
+            f"{subject.name}: {near:,} of {len(tested):,} test runs are near a train run at their first checkpoint "
+            f"(the nearest at {np.median(ratios):.2g} of the usual distance, in the median): they began alike"
+        )
 
 
 def _continued(subject: Subject, labels: pd.DataFrame, ends: pd.DataFrame, networks: Networks, report: Report) -> None:
