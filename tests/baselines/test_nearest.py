@@ -1,0 +1,52 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.metrics import r2_score
+
+from zoobench import load_zoo
+from zoobench.errors import ZoobenchError
+from zoobench.predictors.run import run
+from zoobench_baselines.nearest import NearestPredictor
+from zoobench_baselines.nearest.nearest import _most_frequent
+
+
+def test_the_target_is_that_of_the_nearest_train_networks(splits):
+    train, validation, test = splits
+    apart = cdist(test.weights.astype(np.float64), train.weights.astype(np.float64))
+    for k in (1, 5):
+        fitted = NearestPredictor(k=k).fit(train, validation)
+        near = np.argsort(apart, axis=1, kind="stable")[:, :k]
+        found = fitted.predict(test)
+        for task in train.targets:
+            values = train.targets[task].to_numpy()[near]
+            if task not in train.classes:
+                np.testing.assert_allclose(found[task], values.astype(float).mean(axis=1))
+            elif k == 1:
+                assert found[task].tolist() == values[:, 0].tolist()
+
+
+def test_the_most_frequent_class_wins_and_of_equals_the_nearest():
+    assert _most_frequent(np.array(["a", "b", "b"], object)) == "b"
+    assert _most_frequent(np.array(["c", "a", "b"], object)) == "c"
+
+
+def test_no_neighbours_are_refused():
+    with pytest.raises(ZoobenchError, match="'k' is 0"):
+        NearestPredictor(k=0)
+
+
+def test_it_remembers_nothing_of_test_networks_where_seeds_are_kept_apart(tiny_hyp, tmp_path):
+    """And where they are not, it does: the same networks split at random by run."""
+    run("nearest", tiny_hyp, {}, tmp_path / "p.parquet", only=["accuracy"])
+    parts = [load_zoo(tiny_hyp.id, split) for split in ("train", "validation", "test")]
+    predicted = pd.read_parquet(tmp_path / "p.parquet").set_index("example_id")["accuracy"]
+    labels = parts[2].labels.set_index("example_id")
+    by_seed = r2_score(labels["test_accuracy"], predicted[labels.index])
+    weights = np.concatenate([part.weights for part in parts]).astype(np.float64)
+    rows = pd.concat([part.labels for part in parts], ignore_index=True)
+    tested = rows["run_id"].isin(rows["run_id"].drop_duplicates().sample(frac=0.2, random_state=0)).to_numpy()
+    near = cdist(weights[tested], weights[~tested]).argmin(axis=1)
+    accuracy = rows["test_accuracy"].to_numpy()
+    by_run = r2_score(accuracy[tested], accuracy[~tested][near])
+    assert by_seed < 0.1 < 0.5 < by_run
