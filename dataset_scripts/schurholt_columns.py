@@ -48,7 +48,7 @@ HYPERPARAMETERS = (
 )
 RUNNING = (
     "`train_accuracy` is the running accuracy inside the epoch, as the original code reports it, not that of the "
-    "checkpoint; `generalization_gap` inherits this."
+    "checkpoint, and so the same as `running_train_accuracy`; `generalization_gap` inherits this."
 )
 _CANONICAL = {"activation": names.snake, "optimizer": names.snake, "init": names.init}
 # The original code writes -999 for what was measured before any training.
@@ -110,8 +110,11 @@ def _scalar(where: Path, name: str, value: Any) -> Any:
 
 
 def known(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
-    """What a zoo does not vary and a network cannot be rebuilt without: the paper's activation."""
+    """What is known of a zoo beside its files: the paper's activation, where it does not vary, and what their training
+    accuracy is."""
     labels = labels.drop(columns="block", errors="ignore")
+    if "train_accuracy" in labels and zoo.spec.gap_of == "running_train_accuracy":
+        labels["running_train_accuracy"] = labels["train_accuracy"]
     if "activation" not in labels and "activation" not in zoo.spec.varies:
         labels["activation"] = zoo.size.recipe.fixed.activation
     return labels

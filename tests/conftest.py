@@ -141,7 +141,7 @@ def write_digits(folder: Path, source: HubImages = MNIST, side: int = 28, colour
 
 @pytest.fixture(scope="session")
 def tetris_images() -> Images:
-    zoo = resolve("tetris-zoo/seed")
+    zoo = resolve("tetris-zoo-tiny/seed")
     return load_images(zoo.spec, zoo.size)
 
 

@@ -41,7 +41,8 @@ def draw_stripes(source, part):
 def zoo(monkeypatch):
     monkeypatch.setattr(images, "DRAWERS", {**images.DRAWERS, Stripes: draw_stripes})
     tiny = resolve("tetris-zoo-tiny/seed")
-    return Zoo(dataclasses.replace(tiny.spec, images=Stripes()), tiny.scale)
+    scale = dataclasses.replace(tiny.size, train_images=None)
+    return Zoo(dataclasses.replace(tiny.spec, images=Stripes(), scales=(("tiny", scale),)), tiny.scale)
 
 
 def test_networks_are_trained_on_it_and_have_a_column_for_each_of_its_classes(zoo):

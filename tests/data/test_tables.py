@@ -1,6 +1,7 @@
 """What lies where a parquet file should be is named, in every place where one of a zoo is read."""
 
 import hashlib
+import json
 import os
 import shutil
 
@@ -225,6 +226,27 @@ def test_labels_without_ids_are_one_line(copied):
     describe_as_it_is(copied)
     with pytest.raises(ZoobenchError, match=r"labels/seed/test.parquet has no column 'run_id'"):
         hub.load_labels(resolve("tetris-zoo-tiny/seed"), "test")
+
+
+def test_folders_of_earlier_builds_are_read_and_scored(zoobench, copied, tmp_path):
+    """They lack a column, and their manifests a field."""
+    for path in (*ROWS.values(), *(f"labels/seed/{split}.parquet" for split in ROWS)):
+        rewrite(copied / path, lambda table: table.drop_columns("running_train_accuracy"))
+    describe_as_it_is(copied)
+    content = json.loads((copied / "manifest.json").read_text())
+    del content["configs"]["seed"]["gap_of"]
+    (copied / "manifest.json").write_text(json.dumps(content))
+    zoo = resolve("tetris-zoo-tiny/seed")
+    assert "running_train_accuracy" not in hub.load_split(zoo, "test").labels
+    for verb in (
+        ("run", "linear", "--zoo", zoo.id, "--out", tmp_path / "p.parquet"),
+        ("evaluate", "--predictions", tmp_path / "p.parquet"),
+        ("plot", "zoo", zoo.id, "--out", tmp_path / "pictures"),
+    ):
+        outcome = zoobench(*verb)
+        assert outcome.code == 0, outcome.err
+    with pytest.raises(ZoobenchError, match="has no column 'running_train_accuracy'"):
+        hub.load_split(zoo, "test", columns=["running_train_accuracy"])
 
 
 @pytest.mark.parametrize("kind", BROKEN)

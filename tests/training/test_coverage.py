@@ -130,7 +130,7 @@ def test_a_new_layer_and_a_new_activation_train_as_a_serial_pytorch_loop():
     last = list(train(NEW, runs, images, (0, 4)))[-1]
     pixels, labels = torch.from_numpy(images.test_images), torch.from_numpy(images.test_labels)
     for i, run in enumerate(runs):
-        alone = train_alone(NEW, run, images, 4, by_hand)
+        alone, _, _ = train_alone(NEW, run, images, 4, by_hand)
         start = initial_weights(NEW, [run], CPU)[0].numpy()
         np.testing.assert_allclose(last.weights[i], alone, rtol=1e-7, atol=1e-9)
         assert np.abs(alone - start).max() > 1e-2
@@ -300,7 +300,7 @@ def everything(network, case, way):
     ]
     if found[0].shape[2] > 1 and case.weights.shape[1]:
         data = case.images, case.labels, case.chosen, case.sizes
-        found.append(gradient(network, case.weights, *data, *ends))
+        found.extend(gradient(network, case.weights, *data, *ends))
     return found
 
 

@@ -48,14 +48,30 @@ def decoded(monkeypatch):
 
 
 def test_the_tetris_images_are_fixed_forever(tetris_images):
-    assert tetris_images.sha256 == "23084dd9c005cb811d0b3fa1bf21a2ee5c08ddf26d1b137c7932e034e45e4103"
-    assert tetris_images.train_images.shape == (80, 1, 4, 4)
-    assert tetris_images.test_images.shape == (1000, 1, 4, 4)
-    assert np.bincount(tetris_images.test_labels).tolist() == [250] * 4
+    full = load_images(resolve("tetris-zoo/seed").spec, resolve("tetris-zoo/seed").size)
+    assert full.sha256 == "35894e743de32a92b1d7562789e9b6e2469922e3077fa35ade99ac7c8998dc9b"
+    assert tetris_images.sha256 == "ca3e6b45f9e689df1b70e48c76ae338a2f3350ca60f3a3a2c392ace150c2ba15"
+    assert (full.train_images.shape, tetris_images.train_images.shape) == ((2000, 1, 4, 4), (80, 1, 4, 4))
+    assert np.bincount(full.train_labels).tolist() == [500] * 4
+    for images in (full, tetris_images):
+        assert images.test_images.shape == (1000, 1, 4, 4)
+        assert np.bincount(images.test_labels).tolist() == [250] * 4
+    assert np.array_equal(tetris_images.train_images[:20], full.train_images[:20])
+    assert np.array_equal(tetris_images.train_images[-20:], full.train_images[1500:1520])
 
 
-def test_tetris_means_show_the_four_shapes():
-    levels, labels = draw_tetris(dataclasses.replace(resolve("tetris-zoo").spec.images, train_per_class=4000), "train")
+def test_drawn_images_are_as_many_of_each_class_or_refused():
+    zoo = resolve("tetris-zoo/seed")
+    for count in (2004, 82):
+        with pytest.raises(ZoobenchError, match=f"2000 images are drawn, equally many of each class; {count} cannot"):
+            load_images(zoo.spec, dataclasses.replace(zoo.size, train_images=count))
+
+
+# E[clip(N(0.25, s²))] for s = 0.2 and 0.5, by the normal distribution function; of a cell 1 minus that, by symmetry.
+@pytest.mark.parametrize(("part", "clipped"), [("train", 0.2601), ("test", 0.3342)])
+def test_tetris_means_show_the_four_shapes(part, clipped):
+    many = dataclasses.replace(resolve("tetris-zoo").spec.images, train_per_class=4000, test_per_class=4000)
+    levels, labels = draw_tetris(many, part)
     pictures = {
         0: ["....", ".##.", ".##.", "...."],
         1: ["....", "###.", ".#..", "...."],
@@ -65,9 +81,9 @@ def test_tetris_means_show_the_four_shapes():
     for label, picture in pictures.items():
         mean = levels[labels == label].mean(axis=0)
         shape = np.array([[cell == "#" for cell in row] for row in picture])
-        # Clipping to [0, 1] pulls both levels inwards: E[clip(N(0.25, 0.3²))] = 0.293, and 0.707 by symmetry.
-        assert mean[shape] == pytest.approx(0.707, abs=0.02)
-        assert mean[~shape] == pytest.approx(0.293, abs=0.02)
+        # Clipping to [0, 1] pulls both levels inwards.
+        assert mean[shape] == pytest.approx(1 - clipped, abs=0.02)
+        assert mean[~shape] == pytest.approx(clipped, abs=0.02)
 
 
 def test_a_folder_of_images_is_loaded_grey_scaled_and_normalised(images_folder):

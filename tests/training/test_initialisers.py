@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import nn
 
 from zoobench.errors import ZoobenchError
 from zoobench.training.initialisers import INITIALISERS, initial_weights
@@ -32,6 +33,7 @@ REFERENCE = {
     "kaiming_uniform": torch.nn.init.kaiming_uniform_,
     "kaiming_normal": torch.nn.init.kaiming_normal_,
     "orthogonal": torch.nn.init.orthogonal_,
+    "torch_default": lambda weight: torch.nn.init.kaiming_uniform_(weight, a=5**0.5),
 }
 
 
@@ -110,4 +112,46 @@ def test_the_same_seed_starts_every_initialiser_of_a_family_from_the_same_draw()
 def test_an_unknown_initialiser_is_named():
     with pytest.raises(ZoobenchError, match="unknown init 'ortogonal'; did you mean 'orthogonal'"):
         draw("ortogonal")
-    assert set(INITIALISERS) == {*REFERENCE, "truncated_normal"}
+    assert set(INITIALISERS) == {*REFERENCE, *KERAS, "truncated_normal"}
+
+
+# Of Keras' VarianceScaling: what the fans (in, out) make the variance.
+KERAS = {
+    "xavier_truncated": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    "kaiming_truncated": lambda fan_in, fan_out: 2 / fan_in,
+}
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (8, 32)], ids=str)
+@pytest.mark.parametrize("init", KERAS)
+def test_truncated_variance_scaling_is_that_of_keras(init, shape):
+    """A normal of the standard deviation that keeps the variance, .8796 times smaller once it is cut at two of it."""
+    runs = [Run(f"r{seed}", "c", dataclasses.replace(BASE, init=init), seed) for seed in range(100)]
+    ours = initial_weights(flat(shape), runs, torch.device("cpu")).numpy().ravel()
+    std = np.sqrt(KERAS[init](shape[1], shape[0])) / 0.87962566103423978
+    assert stats.kstest(ours, stats.truncnorm(-2, 2, scale=std).cdf).pvalue > 1e-3
+    assert np.abs(ours).max() <= 2 * std * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("init", ["uniform", "orthogonal"])
+def test_a_layer_may_start_as_pytorch_makes_it_whatever_the_initialiser(init):
+    """Weight and bias; a run beside it whose recipe does not say so starts its bias at the constant."""
+    torch.manual_seed(0)
+    theirs = [nn.Linear(16, 10) for _ in range(60)]
+    training = Training(torch_layers=("fc",), initial_bias=0.5)
+    runs = [Run(f"r{seed}", "c", dataclasses.replace(BASE, init=init), seed, training) for seed in range(60)]
+    runs.append(dataclasses.replace(runs[0], training=Training(initial_bias=0.5)))
+    weights = initial_weights(NETWORK, runs, torch.device("cpu")).numpy()
+    for ours, expected in ((weights[:-1, -170:-10], "weight"), (weights[:-1, -10:], "bias")):
+        drawn = np.concatenate([getattr(layer, expected).detach().numpy().ravel() for layer in theirs])
+        assert stats.ks_2samp(ours.ravel(), drawn).pvalue > 1e-3
+        assert len(np.unique(ours)) > ours.size - 5
+    assert (weights[-1, -10:] == 0.5).all()
+    assert (weights[:-1, 144:160] == 0.5).all()
+
+
+def test_an_initialiser_may_stand_for_another():
+    swapped = Training(initialisers=(("uniform", "normal"),))
+    runs = [Run("r", "c", dataclasses.replace(BASE, init=init), 3, swapped) for init in ("uniform", "normal")]
+    ours = initial_weights(NETWORK, runs, torch.device("cpu"))
+    assert torch.equal(ours[0], ours[1])

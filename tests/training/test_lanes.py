@@ -35,14 +35,18 @@ def agree(network, images_shape, dtype, dropout=None, batch=4, classes=3):
     sizes = torch.randint(1, batch + 1, (RUNS, 1), generator=generator)
     leaf = weights.clone().requires_grad_()
     logits = forward(network, leaf, images[chosen], RunActivations(NAMES), "per_run", dropout)
+    ends = zip(logits, chosen, sizes[:, 0], strict=True)
+    correct = [int((own.argmax(1) == labels[which])[:size].sum()) for own, which, size in ends]
     losses = [
         F.cross_entropy(own[:size], labels[which[:size]])
         for own, which, size in zip(logits, chosen, sizes[:, 0], strict=True)
     ]
     (expected,) = torch.autograd.grad(sum(losses), leaf)
+    gradients, hits = lanes.gradient(network, weights, images, labels, chosen, sizes, NAMES, dropout)
+    assert hits.tolist() == correct
     found = {
         "logits": (lanes.logits(network, weights, images, NAMES, dropout, chosen), logits.detach()),
-        "gradients": (lanes.gradient(network, weights, images, labels, chosen, sizes, NAMES, dropout), expected),
+        "gradients": (gradients, expected),
     }
     for value, true in found.values():
         rounding = 1e-5 if dtype == torch.float32 else 1e-12
@@ -132,9 +136,9 @@ def test_activations_are_as_exact_as_pytorchs(name):
     weights = torch.tensor([[1.0, 1.0, 0.0, 0.0, 0.0]]).repeat(1024, 1)
     weights[:, 3] = -values.flatten().detach().float()
     ones = torch.ones(1024, 1, dtype=torch.int64)
-    found = lanes.gradient(network, weights, x, torch.zeros_like(some), some[:, None], ones, [name] * 1024)[:, 0]
+    found, _ = lanes.gradient(network, weights, x, torch.zeros_like(some), some[:, None], ones, [name] * 1024)
     expected = -0.5 * slopes.flatten() * x.flatten()
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[:, 0].double(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_networks_that_diverge_do_so_as_in_pytorch():
@@ -146,7 +150,7 @@ def test_networks_that_diverge_do_so_as_in_pytorch():
     assert results[0][0].isnan().all()
     assert torch.equal(results[0].isfinite(), results[1].isfinite())
     labels, chosen, sizes = torch.zeros(2, dtype=torch.int64), torch.tensor([[0, 1]] * 16), torch.full((16, 1), 2)
-    found = lanes.gradient(network, weights, images[0], labels, chosen, sizes, ["relu"] * 16)
+    found, _ = lanes.gradient(network, weights, images[0], labels, chosen, sizes, ["relu"] * 16)
     assert not found.isfinite().all(1).any()
 
 

@@ -19,6 +19,7 @@ from zoobench.training.initialisers import INITIALISERS, initial_weights
 from zoobench.training.nets import module
 from zoobench.training.population import train
 from zoobench.zoos import resolve
+from zoobench.zoos.optimizers import KERAS
 from zoobench.zoos.runs import Run, runs_of
 from zoobench.zoos.spec import Hyperparameters, Training
 
@@ -38,20 +39,51 @@ class MaskedDropout(nn.Module):
         return hidden * RunDropout(seeds, rates, self.step).mask(self.layer, tuple(hidden.shape))[0]
 
 
-def torch_optimizer(run, parameters):
-    values = run.hyperparameters
-    settings = {"lr": values.learning_rate, "weight_decay": values.weight_decay}
+class KerasAdam(torch.optim.Optimizer):
+    """Adam as TensorFlow 2's Keras has it: epsilon is added to the root of the second moment as it is."""
+
+    def __init__(self, groups, lr):
+        super().__init__(groups, {"lr": lr, "weight_decay": 0.0})
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self):
+        self.steps += 1
+        for group in self.param_groups:
+            rate = group["lr"] * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+            for weight in group["params"]:
+                gradient = weight.grad + group["weight_decay"] * weight
+                state = self.state[weight]
+                state["m"] = 0.9 * state.get("m", 0) + 0.1 * gradient
+                state["v"] = 0.999 * state.get("v", 0) + 0.001 * gradient**2
+                weight -= rate * state["m"] / (state["v"].sqrt() + 1e-7)
+
+
+def torch_optimizer(run, model):
+    values, rate = run.hyperparameters, run.hyperparameters.learning_rate
+    if run.training.optimizers == KERAS:
+        kernels = [value for name, value in model.named_parameters() if name.endswith("weight")]
+        biases = [value for name, value in model.named_parameters() if name.endswith("bias")]
+        groups = [{"params": kernels, "weight_decay": 2 * values.weight_decay}, {"params": biases}]
+        if values.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=rate)
+        if values.optimizer == "rmsprop":
+            return torch.optim.RMSprop(groups, lr=rate, alpha=0.9, eps=1e-7)
+        return KerasAdam(groups, rate)
+    settings = {"lr": rate, "weight_decay": values.weight_decay}
     if values.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=0.9, **settings)
+        return torch.optim.SGD(model.parameters(), momentum=0.9, **settings)
     if values.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, **settings)
-    return (torch.optim.AdamW if run.training.decoupled_decay else torch.optim.Adam)(parameters, **settings)
+        return torch.optim.RMSprop(model.parameters(), **settings)
+    kind = torch.optim.AdamW if run.training.decoupled_decay else torch.optim.Adam
+    return kind(model.parameters(), **settings)
 
 
 def train_alone(network, run, images, epochs, build=module):
     """One run as anybody would write it: nn.Module, torch.optim, a loop over batches of the run's own images.
 
-    ``build``: (network, activation, weights) -> nn.Sequential with a part for each layer."""
+    ``build``: (network, activation, weights) -> nn.Sequential with a part for each layer.
+    Returns its weights, and of the last epoch how many images it saw and how many of them it recognised."""
     values, seeds = run.hyperparameters, torch.tensor([run.seed])
     start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()
     x, y = torch.from_numpy(images.train_images), torch.from_numpy(images.train_labels)
@@ -59,22 +91,26 @@ def train_alone(network, run, images, epochs, build=module):
     for number, part in enumerate(model):
         if isinstance(part, nn.Dropout):
             model[number] = MaskedDropout(run, number)
-    optimizer = torch_optimizer(run, model.parameters())
+    optimizer = torch_optimizer(run, model)
     count = round(values.train_fraction * len(y))
     if count < len(y):
         own = streams.permutation(seeds, "subset", 0, len(y))[0, :count].sort().values
         x, y = x[own], y[own]
     for epoch in range(1, epochs + 1):
-        order = streams.permutation(seeds, "order", epoch, count)[0]
+        order, seen, right = streams.permutation(seeds, "order", epoch, count)[0], 0, 0
         for number, batch in enumerate(order.split(values.batch_size)):
+            if run.training.drop_last and len(batch) < values.batch_size:
+                break
             for part in model:
                 if isinstance(part, MaskedDropout):
                     part.step = epoch * (1 << 20) + number
-            loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
+            logits = model(x[batch])
+            seen, right = seen + len(batch), right + int((logits.argmax(1) == y[batch]).sum())
+            loss = nn.functional.cross_entropy(logits, y[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return np.concatenate([value.numpy().ravel() for value in model.state_dict().values()])
+    return np.concatenate([value.numpy().ravel() for value in model.state_dict().values()]), seen, right
 
 
 def small_images(shape, classes, train_count, test_count, dtype=np.float32):
@@ -96,6 +132,7 @@ SHAPES = {
     "cnn-zoo-2/usps": (1, 16, 16),
 }
 FORMULATIONS = get_args(Formulation)
+KERAS_TRAINING = Training(l2_factor=2.0, decay_biases=False, optimizers=KERAS)
 RATES = {"adam": 1e-3, "sgd": 1e-2, "rmsprop": 3e-4}
 
 
@@ -122,13 +159,20 @@ def test_every_optimizer_and_activation_trains_as_a_serial_pytorch_loop(name, wa
             init_std=0.3,
             batch_size=16,
         )
-        runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=Training(0.01 * i, decoupled_decay=i % 5 == 0)))
+        training = Training(0.01 * i, decoupled_decay=i % 5 == 0)
+        if i % 2 == 1:
+            training = dataclasses.replace(KERAS_TRAINING, initial_bias=0.01 * i)
+        training = dataclasses.replace(training, drop_last=i in (0, 3, 11))  # of others with as many images
+        runs.append(Run(f"run-{i}", "c", values, seed=100 + i, training=training))
     runs = [run for run in runs if not run.training.decoupled_decay or run.hyperparameters.optimizer == "adam"]
+    assert {run.hyperparameters.optimizer for run in runs if run.training.optimizers == KERAS} == set(RATES)
     outputs = conv_outputs(network, SHAPES[name])
     monkeypatch.setattr(formulation, "_FEATURE_ENTRIES", 5 * 16 * outputs)
-    *_, last = train(network, runs, images, (0, 3), formulation=way)  # per_run: five runs at once
+    first, last = train(network, runs, images, (0, 3), formulation=way)  # per_run: five runs at once
+    assert not first.running_count.any()
     for i, run in enumerate(runs):
-        alone = train_alone(network, run, images, 3)
+        alone, seen, right = train_alone(network, run, images, 3)
+        assert (last.running_count[i], last.running_correct[i]) == (seen, right)
         start = initial_weights(network, [run], torch.device("cpu"))[0].numpy()
         np.testing.assert_allclose(last.weights[i], alone, rtol=1e-6, atol=1e-8 * np.abs(alone).max())
         assert np.abs(alone - start).max() > 1e-3  # it has moved, much further than the tolerance
@@ -142,7 +186,9 @@ def test_tetris_runs_train_as_they_do_alone(tetris_images):
     ]
     *_, last = train(zoo.spec.network, runs, tetris_images, range(1, 11))
     for i, run in enumerate(runs):
-        np.testing.assert_allclose(last.weights[i], train_alone(zoo.spec.network, run, tetris_images, 10), **TOLERANCE)
+        alone, _, right = train_alone(zoo.spec.network, run, tetris_images, 10)
+        np.testing.assert_allclose(last.weights[i], alone, **TOLERANCE)
+        assert abs(last.running_correct[i] - right) <= 1
 
 
 def test_training_accuracy_is_measured_on_the_runs_own_images():
@@ -192,6 +238,16 @@ def test_scores_are_those_of_scikit_learn(tetris_images):
             assert scores.accuracy[i] == accuracy_score(y, choice)
             assert scores.f1[i] == pytest.approx(f1_score(y, choice, average=None, zero_division=0))
             assert scores.loss[i] == pytest.approx(log_loss(y, logits.double().softmax(1).numpy()), rel=1e-5)
+
+
+def test_a_run_without_one_full_batch_is_refused_where_others_are_dropped(tetris_images):
+    zoo = resolve("tetris-zoo/seed")
+    run = runs_of(zoo)[0]
+    values = dataclasses.replace(run.hyperparameters, batch_size=64, train_fraction=0.5)
+    images = small_images((1, 4, 4), 4, train_count=100, test_count=10)
+    run = dataclasses.replace(run, hyperparameters=values, training=Training(drop_last=True))
+    with pytest.raises(ZoobenchError, match="seed-0001 has 50 training images, fewer than a batch of 64"):
+        next(train(zoo.spec.network, [run], images, (0, 1)))
 
 
 def test_checkpoint_zero_is_the_untrained_network(tetris_images):

@@ -95,6 +95,7 @@ def build(
                 "recipe": manifest.to_json(size.recipe),
                 "seed": seed,
                 "images": _images_entry(zoo, images),
+                "gap_of": zoo.spec.gap_of,
                 "dropped": dropped,
             }
             picture = Places(zoo.spec.config).picture("images")

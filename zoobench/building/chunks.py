@@ -30,6 +30,8 @@ class Chunk:
     checkpoints: tuple[int, ...]
 
 
+# Outcomes of the epoch before a checkpoint, which an untrained network does not have.
+_UNTRAINED = frozenset({"running_train_accuracy", "generalization_gap"})
 # Its rows, and the runs that diverged.
 TrainedChunk = tuple[pa.Table, list[manifest.DroppedRun]]
 
@@ -78,13 +80,8 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
         "test_accuracy": outcome([c.test.accuracy for c in checkpoints]),
         "train_loss": outcome([c.train.loss for c in checkpoints]),
         "test_loss": outcome([c.test.loss for c in checkpoints]),
-        # One division of exact integers, so that equal gaps are equal floats and tie in rank statistics.
-        "generalization_gap": outcome(
-            [
-                (c.train.correct * c.test.count - c.test.correct * c.train.count) / (c.train.count * c.test.count)
-                for c in checkpoints
-            ]
-        ),
+        "generalization_gap": outcome([_gap(spec, c) for c in checkpoints]),
+        "running_train_accuracy": outcome([_share(c.running_correct, c.running_count) for c in checkpoints]),
     }
     for label, name in enumerate(spec.images.class_outcomes):
         per_row[name] = outcome([c.test.f1[:, label] for c in checkpoints])
@@ -94,5 +91,23 @@ def chunk_table(spec: ZooSpec, runs: Sequence[Run], checkpoints: Sequence[Checkp
         if field.name in per_run:
             columns[field.name] = pa.array(per_run[field.name], field.type).take(run_of_row)
         elif field.name in per_row:
-            columns[field.name] = pa.array(per_row[field.name], field.type, from_pandas=False)
+            columns[field.name] = pa.array(per_row[field.name], field.type, from_pandas=field.name in _UNTRAINED)
     return schema.row_table(columns, weights[keep].reshape(len(run_of_row), -1)), dropped
+
+
+def _share(correct: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Not a number where nothing was counted."""
+    return np.divide(correct, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def _gap(spec: ZooSpec, checkpoint: Checkpoint) -> np.ndarray:
+    """The generalization gap (R,), from the training accuracy that the zoo's paper takes.
+
+    One division of exact integers, so that equal gaps are equal floats and tie in rank statistics.
+    """
+    train, test = checkpoint.train, checkpoint.test
+    correct, count = {
+        "train_accuracy": (train.correct, train.count),
+        "running_train_accuracy": (checkpoint.running_correct, checkpoint.running_count),
+    }[spec.gap_of]
+    return _share(correct * test.count - test.correct * count, count * test.count)

@@ -27,7 +27,7 @@ from ..zoos.splits import SPLITS
 from . import tables, weights
 from .folder import MANIFEST, DatasetFiles, DatasetFolder, HubDataset, NotOnHubError, Places, below
 from .manifest import ConfigManifest
-from .schema import LABELS
+from .schema import LABELS, OPTIONAL
 
 DATA_VARIABLE = "ZOOBENCH_DATA"
 _KEYS = ("example_id", "run_id", "epoch")
@@ -258,8 +258,8 @@ def load_split(
         raise ZoobenchError(f"the manifest of {found.entry.zoo} lists no rows of the {split} split")
     layout = found.entry.weight_layout()
     matrix = (weights.read_mapped if memory_map else weights.read)(files, layout.size)
-    names = LABELS.names if columns is None else columns
-    labels = [tables.read_table(path, columns=names) for path in files]
+    names, optional = (LABELS.names, OPTIONAL) if columns is None else (columns, ())
+    labels = [tables.read_table(path, columns=names, optional=optional) for path in files]
     return ZooSplit(zoo, split, layout, matrix, pa.concat_tables(labels).to_pandas())
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 
@@ -77,7 +77,10 @@ class ReleaseEntry(Strict):
 
 
 class ConfigManifest(Strict):
-    """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence)."""
+    """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence).
+
+    ``gap_of`` is the column from which the test accuracy is subtracted to give ``generalization_gap``.
+    """
 
     zoo: str
     scale: str
@@ -88,6 +91,7 @@ class ConfigManifest(Strict):
     seed: int | None = None
     images: ImagesEntry | None = None
     release: ReleaseEntry | None = None
+    gap_of: Literal["train_accuracy", "running_train_accuracy"] = "train_accuracy"
     checkpoints: list[int]
     runs: int
     rows: int

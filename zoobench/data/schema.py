@@ -37,17 +37,21 @@ OUTCOME_COLUMNS = (
     pa.field("train_loss", pa.float64()),
     pa.field("test_loss", pa.float64()),
     pa.field("generalization_gap", pa.float64()),
+    pa.field("running_train_accuracy", pa.float64()),
     pa.field("f1_class_0", pa.float64()),
     pa.field("f1_class_1", pa.float64()),
     pa.field("f1_class_2", pa.float64()),
     pa.field("f1_class_3", pa.float64()),
 )
 LABELS = pa.schema([*ID_COLUMNS, *HYPERPARAMETER_COLUMNS, *OUTCOME_COLUMNS])
+# Columns that dataset folders may lack, since earlier builds did not write them.
+OPTIONAL = frozenset({"running_train_accuracy"})
 # The least and the largest value of numbers that have them; whole numbers as the columns hold them.
 LARGEST = {"epoch": 2**31 - 1, "batch_size": 2**31 - 1, "seed": 2**62}
 RANGES: Mapping[str, tuple[float, float]] = {
     "train_accuracy": (0.0, 1.0),
     "test_accuracy": (0.0, 1.0),
+    "running_train_accuracy": (0.0, 1.0),
     "epoch": (0, LARGEST["epoch"]),
     "learning_rate": (0.0, np.inf),
     "weight_decay": (0.0, np.inf),
@@ -80,6 +84,8 @@ COLUMN_MEANING = {
     "train_loss": "mean cross-entropy (nats) on the run's training images",
     "test_loss": "mean cross-entropy (nats) on the test images",
     "generalization_gap": "train_accuracy - test_accuracy, with all that is said of `train_accuracy`",
+    "running_train_accuracy": "share of the last epoch's training images that were recognised as they came, dropout "
+    "on, before the step that learned from them; null of an untrained network",
     "f1_class_0": "F1 of class 0 on the test images (Tetris only; likewise 1, 2, 3)",
     "weights": "the network's `state_dict`, flattened: layer by layer, weight then bias, C order",
 }

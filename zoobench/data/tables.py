@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,20 +54,27 @@ def count_rows(path: Path) -> int:
         return int(pq.read_metadata(path).num_rows)
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, needed: Sequence[str] = ()) -> pa.Table:
+def read_table(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    needed: Sequence[str] = (),
+    optional: Container[str] = (),
+) -> pa.Table:
     """One parquet file.
 
     Args:
         path: of the file.
         columns: which to read, all of which must be there; ``None`` for whichever are.
         needed: columns that must be there.
+        optional: columns that need not be there, even if they are to be read.
 
     Raises:
         ZoobenchError: it cannot be read, or lacks a column.
     """
     with reading(path), pq.ParquetFile(path) as file:
-        check_columns(path, file.schema_arrow, [*(columns or ()), *needed])
-        return file.read(columns=None if columns is None else list(columns))
+        wanted = [name for name in columns or () if name not in optional or name in file.schema_arrow.names]
+        check_columns(path, file.schema_arrow, [*wanted, *needed])
+        return file.read(columns=None if columns is None else wanted)
 
 
 def check_columns(path: Path, schema: pa.Schema, needed: Sequence[str]) -> None:

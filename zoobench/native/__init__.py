@@ -45,7 +45,7 @@ _TRANSFORM = (_POINTER, _POINTER, _LONG, _INT, _INT, _INT)
 # By file: what each function returns and takes.
 _FUNCTIONS: Mapping[str, Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
     "networks": {
-        "networks": (_INT, (*[_POINTER] * 10, _LONG, _LONG, ctypes.POINTER(Layer), _INT)),
+        "networks": (_INT, (*[_POINTER] * 11, _LONG, _LONG, ctypes.POINTER(Layer), _INT)),
         "size_of_layer": (_SIZE, ()),
     },
     "winograd": {

@@ -32,6 +32,7 @@ typedef struct {
     const uint64_t *keys;
     const int16_t *least;
     const REAL *scale;
+    int64_t *correct;
     int64_t runs, batch;
 } task;
 
@@ -162,15 +163,19 @@ static void forward(group *g, const task *t, int64_t start, int images) {
     }
 }
 
-/* From logits to the gradient of the losses, in place: (softmax - one) * share, where one is 1 for the label. */
-static void cross_entropy_backward(vec *logits, int images, int classes, const vec *label, const vec *share) {
+/* From logits to the gradient of the losses, in place: (softmax - one) * share, where one is 1 for the label. Adds to
+ * `correct` where the first of the largest logits is the label's. */
+static void cross_entropy_backward(vec *logits, int images, int classes, const vec *label, const vec *share,
+                                   vec *correct) {
     const vec ones = (vec){0} + 1;
     for (int image = 0; image < images; image++, logits += classes) {
-        vec most = logits[0], sum = {0};
+        vec most = logits[0], choice = {0}, sum = {0};
         for (int c = 1; c < classes; c++) {
             const flags more = logits[c] > most;
             most = (vec)((more & (flags)logits[c]) | (~more & (flags)most));
+            choice = (vec)((more & (flags)(ones * (REAL)c)) | (~more & (flags)choice));
         }
+        *correct += (vec)((choice == label[image]) & (share[image] > 0) & (flags)ones);
         for (int c = 0; c < classes; c++) logits[c] -= most;
         REAL *value = (REAL *)logits;
         for (int i = 0; i < classes * LANES; i++) value[i] = EXP(value[i]);
@@ -235,12 +240,13 @@ static void run_group(group *g, const task *t, int64_t first, int images, REAL *
     for (int lane = 0; lane < LANES; lane++) own[lane] = t->weights + g->run[lane] * t->size;
     to_lanes(own, t->size, g->weights, g->places);
     if (t->labels) memset(g->gradient, 0, sizeof(vec) * t->size);
+    vec correct = {0};
     for (int64_t start = 0; start < t->batch; start += images) {
         const int some = t->batch - start < images ? (int)(t->batch - start) : images;
         load(g, t, start, some);
         forward(g, t, start, some);
         if (t->labels) {
-            cross_entropy_backward(g->values[t->count], some, t->classes, g->label, g->share);
+            cross_entropy_backward(g->values[t->count], some, t->classes, g->label, g->share, &correct);
             backward(g, t, start, some);
         } else {
             const REAL *logits = (const REAL *)g->values[t->count];
@@ -253,10 +259,11 @@ static void run_group(group *g, const task *t, int64_t first, int images, REAL *
     REAL *to[LANES];
     for (int lane = 0; lane < LANES; lane++) to[lane] = out + g->run[lane] * t->size;
     from_lanes(g->gradient, t->size, to, used, g->places);
+    for (int lane = 0; lane < used; lane++) t->correct[first + lane] = (int64_t)correct[lane];
 }
 
 /* With labels the gradients (runs, size) of each run's mean cross-entropy on its own batch, else its logits
- * (runs, batch, classes), into out.
+ * (runs, batch, classes), into out; with labels, how many of a run's batch are recognised into correct (runs).
  *
  * weights (runs, size), of each layer [output][input][row][column] and then its biases.
  * pictures (n, channels, height, width), labels (n): of all; chosen (runs, batch) says which, NULL for the first.
@@ -267,9 +274,9 @@ static void run_group(group *g, const task *t, int64_t first, int images, REAL *
  */
 int networks(const REAL *weights, const REAL *pictures, REAL *out, const REAL *scale, const int64_t *labels,
              const int64_t *chosen, const int64_t *sizes, const int32_t *kinds, const uint64_t *keys,
-             const int16_t *least, int64_t runs, int64_t batch, const layer *layers, int count) {
+             const int16_t *least, int64_t *correct, int64_t runs, int64_t batch, const layer *layers, int count) {
     task t = {layers, count, 0, features_out(layers + count - 1), weights, pictures, labels, chosen, sizes, kinds,
-              keys, least, scale, runs, batch};
+              keys, least, scale, correct, runs, batch};
     int all = features_in(layers), widest = all, pooled = 0, dropped = 0;
     for (const layer *l = layers; l < layers + count; l++) {
         const int features = features_out(l);

@@ -55,7 +55,7 @@ def recipe_text(recipe: dict[str, Any]) -> str:
     shared.append("loss cross-entropy")
     if training.get("decoupled_decay"):
         shared.append("decoupled weight decay")
-    text = f"For all runs: {', '.join(shared)}."
+    text = f"For all runs: {', '.join(shared)}.{_training_text(recipe)}"
     match recipe["type"]:
         case "SeedSweep":
             return f"{text} Seeds 1, 2, 3, ...: the only difference between runs."
@@ -67,6 +67,41 @@ def recipe_text(recipe: dict[str, Any]) -> str:
             ranges = "; ".join(f"{name} {_distribution(values)}" for name, values in varied.items())
             seed = "each with its own seed" if recipe["seed"] is None else f"all with seed {recipe['seed']}"
             return f"{text} Drawn independently for each run, {seed}: {ranges}."
+
+
+def _training_text(recipe: dict[str, Any]) -> str:
+    """What a recipe says of optimizers, decay, batches and initialisers beside its hyperparameters."""
+    training = recipe["training"]
+    fixed, varied = recipe["fixed"], dict(recipe.get("axes", [])) | dict(recipe.get("ranges", []))
+    used = varied.get("optimizer", [fixed["optimizer"]])
+    used = used["values"] if isinstance(used, dict) else used
+    parts = []
+    for name in used:
+        constants = training.get("optimizers", {}).get(name, {})
+        shown_constants = ", ".join(f"{key} {value}" for key, value in constants.items() if key != "type")
+        parts.append(f" {name}: {shown_constants}." if shown_constants else "")
+    decays = "weight_decay" in varied or fixed["weight_decay"]
+    if decays and "l2_factor" in training:
+        of = "every weight" if training["decay_biases"] else "kernels, not biases"
+        factor = "" if training["l2_factor"] == 1 else f"{training['l2_factor']:g} × "
+        if not training.get("decoupled_decay"):
+            parts.append(f" L2 adds {factor}weight_decay × weight to the gradient of {of}.")
+    if training.get("drop_last"):
+        parts.append(" The last batch of an epoch is left out if it is not full.")
+    for name, meant in training.get("initialisers", ()):
+        parts.append(f" {name} is {_INITIALISERS.get(meant, meant)}.")
+    if training.get("torch_layers"):
+        layers = ", ".join(training["torch_layers"])
+        parts.append(f" Weights and biases of {layers} start uniform within 1/sqrt(fan-in), whatever init is.")
+    return "".join(parts)
+
+
+# Initialisers that stand for one of another name.
+_INITIALISERS = {
+    "xavier_truncated": "Keras' glorot_normal, cut at two standard deviations",
+    "kaiming_truncated": "Keras' he_normal, cut at two standard deviations",
+    "torch_default": "uniform within 1/sqrt(fan-in)",
+}
 
 
 def _distribution(values: dict[str, Any]) -> str:
@@ -120,6 +155,14 @@ def _sharing(zoo: Zoo) -> str:
 def _meanings(manifest: Manifest) -> dict[str, str]:
     """What each column means, and what the notes of imports say of it."""
     meanings = dict(COLUMN_MEANING)
+    gaps: dict[str, list[str]] = {}
+    for name, config in manifest.configs.items():
+        gaps.setdefault(config.gap_of, []).append(markdown.code(name))
+    meanings["generalization_gap"] = "; ".join(
+        f"{column} - test_accuracy, with all that is said of `{column}`"
+        + (f" (of {', '.join(names)})" if len(gaps) > 1 else "")
+        for column, names in gaps.items()
+    )
     for name, config in manifest.configs.items():
         for note in config.release.notes if config.release else ():
             for column in meanings:

@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,8 @@ def write_release(
             shards.write_table(path, _protocol(release.labels, chosen, dropped))
 
     notes = [*release.entry.notes, *_losses(release, left_out, dropped)]
-    about = {"release": release.entry.model_copy(update={"notes": notes}), "dropped": runs_dropped}
+    entry = release.entry.model_copy(update={"notes": notes})
+    about = {"release": entry, "dropped": runs_dropped, "gap_of": _gap_of(release.zoo, labels)}
     folder = write_config(release.zoo, out, work, parts, about, add_protocols, may_replace)
     return folder.path, folder.config(config)
 
@@ -246,12 +248,17 @@ def _losses(
             )
 
 
+def _gap_of(zoo: Zoo, labels: pd.DataFrame) -> Literal["train_accuracy", "running_train_accuracy"]:
+    """The training accuracy of the zoo's generalization gap, if the release has that one."""
+    return zoo.spec.gap_of if zoo.spec.gap_of in labels else "train_accuracy"
+
+
 def _complete(zoo: Zoo, labels: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that follow from the others."""
     labels = labels.copy()
-    if "train_accuracy" in labels and "generalization_gap" not in labels:
+    if (of := _gap_of(zoo, labels)) in labels and "generalization_gap" not in labels:
         # Released accuracies carry float32 noise; rounding lets equal gaps tie in rank statistics, as they should.
-        labels["generalization_gap"] = (labels["train_accuracy"] - labels["test_accuracy"]).round(6)
+        labels["generalization_gap"] = (labels[of] - labels["test_accuracy"]).round(6)
     runs = labels.drop_duplicates("run_id").set_index("run_id")
     told = [name for name in HYPERPARAMETERS if name in runs]
     ids = {}

@@ -80,8 +80,9 @@ def gradient(
     activations: RunActivations,
     formulation: Batched,
     dropout: RunDropout | None = None,
-) -> torch.Tensor:
-    """Gradients (runs, N) of each run's mean cross-entropy on its own batch; arguments as of ``formulation.gradient``.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients (runs, N) of each run's mean cross-entropy on its own batch, and its correct images (runs,); all as of
+    ``formulation.gradient``.
 
     Raises:
         ZoobenchError: a network or an activation that is not covered.
@@ -89,8 +90,10 @@ def gradient(
     leaf = weights.detach().requires_grad_()
     logits = forward(network, leaf, images[chosen], activations, formulation, dropout)
     losses = F.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="none")
-    shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
-    return torch.autograd.grad(losses, leaf, grad_outputs=shares.flatten())[0]
+    counts = torch.arange(chosen.shape[1], device=chosen.device) < sizes
+    shares = counts.to(weights.dtype) / sizes
+    correct = ((logits.argmax(2) == labels[chosen]) & counts).sum(1)
+    return torch.autograd.grad(losses, leaf, grad_outputs=shares.flatten())[0], correct
 
 
 def _trunk_grouped(

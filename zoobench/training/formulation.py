@@ -155,8 +155,9 @@ def gradient(
     activations: RunActivations,
     formulation: Formulation,
     dropout: RunDropout | None = None,
-) -> torch.Tensor:
-    """Gradients (runs, N) of each run's mean cross-entropy on its own batch.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients (runs, N) of each run's mean cross-entropy on its own batch, and how many images of it have their label
+    as the most likely class: (runs,) int64.
 
     Args:
         network: the declared network.

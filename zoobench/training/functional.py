@@ -79,19 +79,23 @@ def gradient(
     sizes: torch.Tensor,
     activations: Sequence[str],
     dropout: RunDropout | None = None,
-) -> torch.Tensor:
-    """Gradients (runs, N) of each run's mean cross-entropy on its own batch; arguments as of ``formulation.gradient``.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients (runs, N) of each run's mean cross-entropy on its own batch, and its correct images (runs,); all as of
+    ``formulation.gradient``.
 
     Raises:
         ZoobenchError: unknown layer or activation, or images that the network does not take.
     """
-    shares = (torch.arange(chosen.shape[1], device=chosen.device) < sizes).to(weights.dtype) / sizes
-    found = []
+    counts = torch.arange(chosen.shape[1], device=chosen.device) < sizes
+    shares = counts.to(weights.dtype) / sizes
+    found, right = [], []
     for part, function, masks in _pieces(network, activations, (chosen.shape[1], *images.shape[1:]), dropout):
         which = chosen[part]
         own = weights[part].detach(), images[which], masks, labels[which], shares[part]
-        found.append(vmap(grad(_loss_of(function)))(*own))
-    return torch.cat(found)
+        gradients, chosen_class = vmap(grad(_loss_of(function), has_aux=True))(*own)
+        found.append(gradients)
+        right.append(((chosen_class == labels[which]) & counts[part]).sum(1))
+    return torch.cat(found), torch.cat(right)
 
 
 def _loss_of(function: _Function) -> Callable[..., torch.Tensor]:
@@ -101,8 +105,9 @@ def _loss_of(function: _Function) -> Callable[..., torch.Tensor]:
         masks: dict[str, torch.Tensor],
         labels: torch.Tensor,
         shares: torch.Tensor,
-    ) -> torch.Tensor:
-        return (F.cross_entropy(function(weights, images, masks), labels, reduction="none") * shares).sum()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = function(weights, images, masks)
+        return (F.cross_entropy(logits, labels, reduction="none") * shares).sum(), logits.argmax(1)
 
     return loss
 

@@ -196,7 +196,8 @@ def _pixels(source: HubImages, number: int, encoded: bytes) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))), dtype=np.float32)
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
+        return np.asarray(image.convert("L") if source.luma else image, dtype=np.float32)
     except Exception as error:  # PIL's readers raise whatever they run into
         raise ZoobenchError(f"image {number} of {source.folder!r} cannot be decoded: {error}") from error
 

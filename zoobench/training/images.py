@@ -49,12 +49,13 @@ def draw_tetris(source: TetrisImages, part: str) -> tuple[np.ndarray, np.ndarray
     # RandomState's streams are frozen by NumPy's policy (NEP 19); Generator's are not.
     rng = np.random.RandomState([source.seed, _PARTS.index(part)])
     count_per_class = {"train": source.train_per_class, "test": source.test_per_class}[part]
+    noise_std = {"train": source.train_noise_std, "test": source.test_noise_std}[part]
     levels, labels = [], []
     for label, (_, cells) in enumerate(source.shapes):
         image = np.full((4, 4), source.background)
         rows, columns = zip(*cells, strict=True)
         image[rows, columns] += source.contrast
-        noisy = image + rng.normal(0.0, source.noise_std, (count_per_class, 4, 4))
+        noisy = image + rng.normal(0.0, noise_std, (count_per_class, 4, 4))
         levels.append(np.round(noisy.clip(0, 1) * 255) / 255)
         labels.append(np.full(count_per_class, label))
     return np.concatenate(levels).astype(np.float32), np.concatenate(labels).astype(np.int64)
@@ -82,7 +83,8 @@ def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | Non
         parts = _load_hub_images(source, size, _at_home(Path(chosen)) if chosen else None)
         origin = f"folder {source.folder}" if chosen else f"Hub {source.hub_id}"
     else:
-        parts = [DRAWERS[type(source)](source, part) for part in _PARTS]
+        drawn = [DRAWERS[type(source)](source, part) for part in _PARTS]
+        parts = [_first(*both, count) for both, count in zip(drawn, (size.train_images, size.test_images), strict=True)]
         origin = "drawn by zoobench"
     digest = hashlib.sha256()
     for levels, labels in parts:
@@ -97,6 +99,17 @@ def load_images(spec: ZooSpec, size: Scale, folder: str | os.PathLike[str] | Non
         digest.hexdigest(),
         origin,
     )
+
+
+def _first(levels: np.ndarray, labels: np.ndarray, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The first drawn images of each class, ``count`` in all; ``None`` for all that there are."""
+    if count is None:
+        return levels, labels
+    each = count // len(np.unique(labels))
+    kept = np.concatenate([np.flatnonzero(labels == label)[:each] for label in np.unique(labels)])
+    if len(kept) != count:
+        raise ZoobenchError(f"{len(labels)} images are drawn, equally many of each class; {count} cannot be taken")
+    return levels[kept], labels[kept]
 
 
 def _at_home(path: Path) -> Path:

@@ -1,7 +1,8 @@
 """Initialisers: the untrained weights of many runs, each run from its own random stream.
 
 Definitions and default gains are those of ``torch.nn.init``; ``truncated_normal`` cuts at two standard deviations, as
-Keras does. ``std`` is a run's ``init_std``; only ``normal`` and ``truncated_normal`` have that freedom.
+Keras does, and so do ``xavier_truncated`` and ``kaiming_truncated``, its glorot_normal and he_normal. ``std`` is a
+run's ``init_std``; only ``normal`` and ``truncated_normal`` have that freedom.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from ..zoos.runs import Run
 from ..zoos.spec import Network
 from . import streams
 
+# Of the standard normal distribution cut at -2 and 2.
+_TRUNCATED_STD = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
+
 # (seeds (R,) int64, stream purpose, tensor shape, std (R, 1) float64) -> (R, size) float64
 Initialiser = Callable[[torch.Tensor, str, tuple[int, ...], torch.Tensor], torch.Tensor]
 
@@ -24,6 +28,12 @@ Initialiser = Callable[[torch.Tensor, str, tuple[int, ...], torch.Tensor], torch
 def _normal(seeds: torch.Tensor, purpose: str, count: int) -> torch.Tensor:
     """Standard normal draws by inversion; the half step keeps 0 out of the uniform draw."""
     return torch.special.ndtri(streams.uniform(seeds, purpose, 0, count) + 2.0**-54)
+
+
+def _truncated(seeds: torch.Tensor, purpose: str, count: int) -> torch.Tensor:
+    """Draws of the standard normal distribution cut at -2 and 2."""
+    tail = 0.5 * math.erfc(math.sqrt(2))  # the standard normal distribution function at -2
+    return torch.special.ndtri(tail + streams.uniform(seeds, purpose, 0, count) * (1 - 2 * tail))
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -44,9 +54,7 @@ def normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch
 
 def truncated_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
     """N(0, std²) cut at ± 2 std."""
-    tail = 0.5 * math.erfc(math.sqrt(2))  # the standard normal distribution function at -2
-    draw = streams.uniform(seeds, purpose, 0, math.prod(shape))
-    return torch.special.ndtri(tail + draw * (1 - 2 * tail)) * std
+    return _truncated(seeds, purpose, math.prod(shape)) * std
 
 
 def xavier_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
@@ -60,6 +68,11 @@ def xavier_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std
     return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / sum(_fans(shape)))
 
 
+def xavier_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """Variance 2 / (fan in + fan out), normal but for a cut at two standard deviations of the uncut distribution."""
+    return _truncated(seeds, purpose, math.prod(shape)) * (math.sqrt(2 / sum(_fans(shape))) / _TRUNCATED_STD)
+
+
 def kaiming_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
     """U(-a, a), a = sqrt(6 / fan in) (He et al. 2015, gain for ReLU)."""
     bound = math.sqrt(6 / _fans(shape)[0])
@@ -69,6 +82,16 @@ def kaiming_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], s
 def kaiming_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
     """N(0, 2 / fan in) (He et al. 2015, gain for ReLU)."""
     return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / _fans(shape)[0])
+
+
+def kaiming_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """Variance 2 / fan in, normal but for a cut at two standard deviations of the uncut distribution."""
+    return _truncated(seeds, purpose, math.prod(shape)) * (math.sqrt(2 / _fans(shape)[0]) / _TRUNCATED_STD)
+
+
+def torch_default(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+    """U(-a, a), a = 1 / sqrt(fan in): what PyTorch's layers start with, Kaiming's uniform with its slope at sqrt(5)."""
+    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) / math.sqrt(_fans(shape)[0])
 
 
 def orthogonal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
@@ -87,8 +110,11 @@ INITIALISERS: Mapping[str, Initialiser] = {
     "truncated_normal": truncated_normal,
     "xavier_uniform": xavier_uniform,
     "xavier_normal": xavier_normal,
+    "xavier_truncated": xavier_truncated,
     "kaiming_uniform": kaiming_uniform,
     "kaiming_normal": kaiming_normal,
+    "kaiming_truncated": kaiming_truncated,
+    "torch_default": torch_default,
     "orthogonal": orthogonal,
 }
 # The others are of matrices: they ask how many inputs a neuron has.
@@ -96,7 +122,8 @@ _OF_ANY_SHAPE = frozenset({"uniform", "normal", "truncated_normal"})
 
 
 def initial_weights(network: Network, runs: Sequence[Run], device: torch.device) -> torch.Tensor:
-    """Draw the untrained weights (R, N) float32: weights by each run's initialiser, biases constant.
+    """Draw the untrained weights (R, N) float32: weights by each run's initialiser, biases constant, but for layers
+    that start as PyTorch makes them.
 
     Raises:
         ZoobenchError: unknown initialiser, or one that a tensor's shape does not allow.
@@ -108,13 +135,23 @@ def initial_weights(network: Network, runs: Sequence[Run], device: torch.device)
         device=device,
     )[:, None]
     bias = torch.tensor([run.training.initial_bias for run in runs], dtype=torch.float32, device=device)
-    names = [run.hyperparameters.init for run in runs]
-    parts = [
-        bias[:, None].expand(-1, tensor.size)
-        if tensor.name.endswith(".bias")
-        else _draw(tensor, names, seeds, std).to(torch.float32)
-        for tensor in layout_of(network).tensors
-    ]
+    names = [dict(run.training.initialisers).get(run.hyperparameters.init, run.hyperparameters.init) for run in runs]
+    parts, shapes = [], {}
+    for tensor in layout_of(network).tensors:
+        shapes[tensor.name] = tensor.shape
+        layer, _, part = tensor.name.rpartition(".")
+        default = [layer in run.training.torch_layers for run in runs]
+        if part != "bias":
+            of = ["torch_default" if own else name for own, name in zip(default, names, strict=True)]
+            parts.append(_draw(tensor, of, seeds, std).to(torch.float32))
+            continue
+        start = bias[:, None].repeat(1, tensor.size)
+        if any(default):
+            rows = torch.tensor(default, device=device)
+            fan_in = _fans(shapes[f"{layer}.weight"])[0]
+            draws = 2 * streams.uniform(seeds[rows], f"init/{tensor.name}", 0, tensor.size) - 1
+            start[rows] = (draws / math.sqrt(fan_in)).to(torch.float32)
+        parts.append(start)
     return torch.cat(parts, dim=1)
 
 

@@ -91,8 +91,9 @@ def gradient(
     sizes: torch.Tensor,
     activations: Sequence[str],
     dropout: RunDropout | None = None,
-) -> torch.Tensor:
-    """Gradients (runs, N) of each run's mean cross-entropy on its own batch.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients (runs, N) of each run's mean cross-entropy on its own batch, and how many images of it have their label
+    as the most likely class: (runs,) int64.
 
     Args:
         network: one that is covered.
@@ -110,8 +111,9 @@ def gradient(
     """
     COVERAGE.check(network, activations)
     found = torch.empty_like(weights, memory_format=torch.contiguous_format)
-    _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout)
-    return found
+    correct = torch.zeros(len(weights), dtype=torch.int64)
+    _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout, correct)
+    return found, correct
 
 
 @functools.lru_cache
@@ -211,6 +213,7 @@ def _call(
     chosen: torch.Tensor | None = None,
     sizes: torch.Tensor | None = None,
     dropout: RunDropout | None = None,
+    correct: torch.Tensor | None = None,
 ) -> None:
     """Call the C function ``networks``; the interpreter's lock is free meanwhile.
 
@@ -231,7 +234,7 @@ def _call(
         least, scale = dropout.thresholds()
         scale = scale.to(weights.dtype)
     layers = _layers(network, tuple(images.shape[-3:]), masked=keys is not None)
-    given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least)
+    given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least, correct)
     arrays = [None if array is None else array.contiguous() for array in given]
     devices = {array.device.type for array in arrays if array is not None}
     if devices != {"cpu"}:

@@ -5,7 +5,7 @@ that varies varies per run: learning rate, weight decay, dropout rate, activatio
 subset, batch order, seed. Draws come from ``streams``, so a run's result depends on the run alone; chunking changes
 rounding only.
 
-Inside, runs are sorted by training fraction (largest first), optimizer and activation: runs whose epoch is over are
+Inside, runs are sorted by the images of an epoch (most first), optimizer and activation: runs whose epoch is over are
 then a tail that is left out of the step, and equal optimizers and activations are neighbours that share a call.
 """
 
@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..errors import ZoobenchError, did_you_mean
+from ..errors import ZoobenchError
 from ..native import keep_freed_memory
+from ..zoos.layout import layout_of
+from ..zoos.optimizers import Optimizer
 from ..zoos.runs import Run
 from ..zoos.spec import Network
 from . import lanes, streams
@@ -30,7 +32,7 @@ from .dropout import RunDropout
 from .formulation import FAST, Formulation, at_once, formulation_for, forward, gradient
 from .images import Images
 from .initialisers import initial_weights
-from .optimizers import OPTIMIZERS, Updater
+from .optimizers import Updater
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_EPOCH_LIMIT = 1 << 20
@@ -66,12 +68,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All runs of a chunk after ``epoch`` epochs: ``weights`` (R, N) float32."""
+    """All runs of a chunk after ``epoch`` epochs: ``weights`` (R, N) float32.
+
+    ``running_correct`` of ``running_count`` images, (R,) each, were recognised while the last epoch went on, each
+    before the step that learned from it and under dropout; of an untrained network both are 0.
+    """
 
     epoch: int
     weights: np.ndarray
     train: Scores
     test: Scores
+    running_correct: np.ndarray
+    running_count: np.ndarray
 
 
 @torch.no_grad()
@@ -190,15 +198,15 @@ class Population:
         if len(sizes) > 1:
             raise ZoobenchError(f"a population shares one batch size, these runs have {sorted(sizes)}")
         for run in runs:
-            if run.hyperparameters.optimizer not in OPTIMIZERS:
-                name = run.hyperparameters.optimizer
-                raise ZoobenchError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}")
+            run.training.optimizers.named(run.hyperparameters.optimizer)
         if device.type == "cpu":
             keep_freed_memory()
         self.network = network
-        self.order = sorted(range(len(runs)), key=lambda i: _sort_key(runs[i]))
-        self.runs = [runs[i] for i in self.order]
         self.batch_size = sizes.pop()
+        owned = [_images_of(run, len(images.train_labels)) for run in runs]
+        self.order = sorted(range(len(runs)), key=lambda i: (*(-count for count in owned[i]), *_sort_key(runs[i])))
+        self.runs = [runs[i] for i in self.order]
+        self.lengths, self.counts = (list(counts) for counts in zip(*(owned[i] for i in self.order), strict=True))
         self.activations = RunActivations([run.hyperparameters.activation for run in self.runs])
         case = network, images.train_images.shape[1:], self.batch_size
         self.formulation = formulation or formulation_for(*case, self.activations.names, device)
@@ -212,9 +220,7 @@ class Population:
         self.test_labels = torch.from_numpy(images.test_labels).to(device)
         self.weights = initial_weights(network, self.runs, device).to(self.train_images.dtype)
         self.dropout = self._per_run("dropout")[:, 0]
-        self.counts = [
-            max(1, round(run.hyperparameters.train_fraction * len(images.train_labels))) for run in self.runs
-        ]
+        self.running = torch.zeros(len(runs), dtype=torch.int64, device=device)
         self.subsets = self._subsets()
         self.updaters = self._updaters()
 
@@ -232,29 +238,22 @@ class Population:
 
     def _updaters(self) -> list[tuple[slice, Updater]]:
         rates, decays = self._per_run("learning_rate"), self._per_run("weight_decay")
-        by_update = self._segments(
-            lambda i: (self.counts[i], self.runs[i].hyperparameters.optimizer, self.runs[i].training.decoupled_decay)
-        )
-        return [
-            (
-                part,
-                Updater(
-                    self.runs[part.start].hyperparameters.optimizer,
-                    self.weights[part],
-                    rates[part],
-                    decays[part],
-                    self.runs[part.start].training.decoupled_decay,
-                ),
-            )
-            for part in by_update
-        ]
+        tensors = layout_of(self.network).tensors
+        kernels = torch.cat([decays.new_full((t.size,), float(not t.name.endswith(".bias"))) for t in tensors])
+        updaters = []
+        for part in self._segments(lambda i: (self.lengths[i], self.counts[i], _update_of(self.runs[i]))):
+            optimizer, decoupled, factor, biases = _update_of(self.runs[part.start])
+            decay = decays[part] * (1.0 if decoupled else factor)
+            decay = decay if biases else decay * kernels
+            updaters.append((part, Updater(optimizer, self.weights[part], rates[part], decay, decoupled)))
+        return updaters
 
     def _subsets(self) -> list[tuple[slice, torch.Tensor | None]]:
-        """For each segment of runs with equal training fraction: (runs, count) indices of the images that they use,
+        """For each segment of runs with equally many images: (runs, count) indices of the images that they use,
         ascending; ``None`` for all."""
         total = len(self.train_labels)
         subsets: list[tuple[slice, torch.Tensor | None]] = []
-        for part in self._segments(lambda i: self.counts[i]):
+        for part in self._segments(lambda i: (self.lengths[i], self.counts[i])):
             own = None
             if (count := self.counts[part.start]) < total:
                 own = streams.permutation(self.seeds[part], "subset", 0, total)[:, :count].sort(1).values
@@ -262,17 +261,20 @@ class Population:
         return subsets
 
     def _epoch_order(self, epoch: int) -> list[torch.Tensor]:
-        """For each segment of equal training fraction: (runs, count) image indices in the order of this epoch."""
+        """For each segment of equally many images: (runs, length) image indices in the order of this epoch."""
         orders = []
         for part, own in self.subsets:
             order = streams.permutation(self.seeds[part], "order", epoch, self.counts[part.start])
+            order = order[:, : self.lengths[part.start]]
             orders.append(order if own is None else own.gather(1, order))
         return orders
 
     def train_epoch(self, epoch: int) -> None:
-        """One pass of every run over its own training images, in its own order; the last batch may be smaller."""
+        """One pass of every run over its own training images, in its own order; the last batch may be smaller, if it
+        is not left out."""
         orders = self._epoch_order(epoch)
-        for step, start in enumerate(range(0, self.counts[0], self.batch_size)):
+        self.running.zero_()
+        for step, start in enumerate(range(0, self.lengths[0], self.batch_size)):
             batches = [order[:, start : start + self.batch_size] for order in orders if start < order.shape[1]]
             width = batches[0].shape[1]
             sizes = torch.cat([batch.new_full((len(batch), 1), batch.shape[1]) for batch in batches])
@@ -291,14 +293,19 @@ class Population:
         gradients = []
         for start in range(0, active, self.together):
             part = slice(start, min(active, start + self.together))
-            gradients.append(self._gradient(part, chosen[part], sizes[part], step))
+            own, correct = self._gradient(part, chosen[part], sizes[part], step)
+            gradients.append(own)
+            self.running[part] += correct
         gradient = torch.cat(gradients)
         for part, updater in self.updaters:
             if part.start < active:
                 updater.step(gradient[part])
 
-    def _gradient(self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int) -> torch.Tensor:
-        """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch."""
+    def _gradient(
+        self, part: slice, chosen: torch.Tensor, sizes: torch.Tensor, step: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients (runs, N) of some consecutive runs, each of the mean loss on its own batch, and how many images of
+        it are recognised (runs,)."""
         masks = None
         if bool((self.dropout[part] > 0).any()):
             masks = RunDropout(self.seeds[part], self.dropout[part], step)
@@ -334,14 +341,34 @@ class Population:
             self.weights.cpu().numpy()[back],
             Scores.concatenate(train_scores).take(back),
             test_scores.take(back),
+            self.running.cpu().numpy()[back],
+            np.array(self.lengths)[back] * (epoch > 0),
         )
 
 
+def _images_of(run: Run, total: int) -> tuple[int, int]:
+    """How many of the training images a run sees in an epoch, and how many are its own.
+
+    Raises:
+        ZoobenchError: none, since what it has are fewer than a batch and incomplete ones are left out.
+    """
+    count, batch = max(1, round(run.hyperparameters.train_fraction * total)), run.hyperparameters.batch_size
+    if not run.training.drop_last:
+        return count, count
+    if count < batch:
+        raise ZoobenchError(
+            f"{run.run_id} has {count} training images, fewer than a batch of {batch}, and its recipe drops batches "
+            "that are not full; give it more images or a smaller batch"
+        )
+    return count - count % batch, count
+
+
+def _update_of(run: Run) -> tuple[Optimizer, bool, float, bool]:
+    """What runs that are updated in one call share: optimizer, decoupled decay, factor of L2, and decay of biases."""
+    training = run.training
+    optimizer = training.optimizers.named(run.hyperparameters.optimizer)
+    return optimizer, training.decoupled_decay, training.l2_factor, training.decay_biases
+
+
 def _sort_key(run: Run) -> tuple[object, ...]:
-    hyperparameters = run.hyperparameters
-    return (
-        -hyperparameters.train_fraction,
-        hyperparameters.optimizer,
-        run.training.decoupled_decay,
-        hyperparameters.activation,
-    )
+    return run.hyperparameters.optimizer, *map(str, _update_of(run)), run.hyperparameters.activation

@@ -70,8 +70,9 @@ def view(title: str, classes: int, files: Sequence[Path], limit: int = SAMPLE_RO
     labels, sampled, start = [], [], 0
     for path in files:
         with tables.reading(path), pq.ParquetFile(path) as parquet:
-            tables.check_columns(path, parquet.schema_arrow, schema.rows(1).names)
-            labels.append(parquet.read(columns=schema.LABELS.names))
+            needed = [name for name in schema.rows(1).names if name not in schema.OPTIONAL]
+            tables.check_columns(path, parquet.schema_arrow, needed)
+            labels.append(parquet.read(columns=[name for name in needed if name != "weights"]))
             for group in range(parquet.num_row_groups):
                 end = start + parquet.metadata.row_group(group).num_rows
                 if len(rows := chosen[(chosen >= start) & (chosen < end)] - start):

@@ -20,6 +20,7 @@ from .spec import (
     RandomSearch,
     Scale,
     Splits,
+    Training,
     ZooSpec,
 )
 
@@ -67,6 +68,9 @@ _RECIPE = RandomSearch(
         ("train_fraction", Choice((0.1, 0.25, 0.5, 1.0))),
     ),
     seed=None,
+    # chrisliu298/comvex, collect/models.py: "he" is kaiming_uniform_ with a = sqrt(5), and where `fc` should be
+    # initialised the last convolution is once more, so that `fc` starts as PyTorch makes it.
+    training=Training(initialisers=(("kaiming_uniform", "torch_default"),), torch_layers=("fc",)),
 )
 # Some hundred steps instead of some ten thousand: higher learning rates, so that runs get somewhere.
 _LITE_RECIPE = replace(
@@ -78,7 +82,8 @@ _LITE_RECIPE = replace(
 )
 _DEVIATIONS = (
     'The paper\'s split "0.8/0.1/0.2" cannot sum to 1; this zoo is split 0.8/0.1/0.1.',
-    "The ranges are those of the author's collection code; the paper gives none. Every run has a seed of its own.",
+    "Ranges and initialisers are those of the author's collection code; the paper gives none. Every run has a seed of "
+    "its own.",
 )
 
 
@@ -139,7 +144,7 @@ def _zoo(
 
 
 ZOOS = (
-    _zoo("cifar10", CIFAR10, 122.6, 61.0, 50_000, 10_000, default=True),
+    _zoo("cifar10", replace(CIFAR10, luma=True), 122.6, 61.0, 50_000, 10_000, default=True),
     # As many runs as the paper: large enough that its predictors can be told apart.
     _zoo("mnist", MNIST, 33.3, 78.6, 60_000, 10_000, lite_runs=1_000),
     _zoo("fashion_mnist", FASHION_MNIST, 72.9, 90.0, 60_000, 10_000),

@@ -23,8 +23,9 @@ TETRIS = TetrisImages(
     ),
     background=0.25,
     contrast=0.5,
-    noise_std=0.3,
-    train_per_class=20,
+    train_noise_std=0.2,
+    test_noise_std=0.5,
+    train_per_class=500,
     test_per_class=250,
     seed=0,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..distributions import Distribution
+from .optimizers import Optimizers
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class HubImages:
     """A labelled image data set on the Hub.
 
     ``folder`` is its name inside a folder given by ``--images`` / ``ZOOBENCH_IMAGES``. ``test_majority`` is the share
-    of its test images that belong to their most frequent class.
+    of its test images that belong to their most frequent class. Colours become grey by the mean of the channels, or,
+    with ``luma``, by ITU-R BT.601 (as in torchvision's ``Grayscale``).
     """
 
     folder: str
@@ -27,6 +29,7 @@ class HubImages:
     test_majority: float
     hub_config: str | None = None
     label_column: str = "label"
+    luma: bool = False
 
     @property
     def drawn(self) -> bool:
@@ -45,14 +48,16 @@ class HubImages:
 class TetrisImages:
     """Drawn 4x4 grey images, one fixed tetromino per class on a plain background, plus grey noise.
 
-    A pixel is ``background + contrast * [cell in shape] + noise``, noise ~ N(0, ``noise_std``), clipped to [0, 1] and
-    rounded to 8 bits. ``shapes`` maps a class name to its (row, column) cells. The draw is fixed by ``seed``.
+    A pixel is ``background + contrast * [cell in shape] + noise``, clipped to [0, 1] and rounded to 8 bits. The noise
+    is N(0, ``train_noise_std``²) in training images and N(0, ``test_noise_std``²) in test images. ``shapes`` maps a
+    class name to its (row, column) cells. The draw is fixed by ``seed``.
     """
 
     shapes: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
     background: float
     contrast: float
-    noise_std: float
+    train_noise_std: float
+    test_noise_std: float
     train_per_class: int
     test_per_class: int
     seed: int
@@ -82,10 +87,11 @@ class TetrisImages:
         names = ", ".join(f"{label} = {name}" for label, (name, _) in enumerate(self.shapes))
         return (
             f"4×4 grey images, one fixed tetromino per class ({names}; rows of the picture, class mean first).\n"
-            f"A pixel is {self.background}, plus {self.contrast} on the shape, plus grey noise "
-            f"N(0, {self.noise_std}²), clipped to [0, 1] and rounded to 8 bits.\n"
-            f"{self.train_per_class} training and {self.test_per_class} test images per class, "
-            "drawn once and shared by all runs."
+            f"A pixel is {self.background}, plus {self.contrast} on the shape, plus grey noise, clipped to [0, 1] and "
+            f"rounded to 8 bits.\nThe noise is N(0, {self.train_noise_std}²) in training images and "
+            f"N(0, {self.test_noise_std}²) in test images, which are harder.\n"
+            f"{self.train_per_class} training and {self.test_per_class} test images per class, of which a scale takes "
+            "as many as its config says, drawn once and shared by all runs."
         )
 
 
@@ -97,7 +103,7 @@ ImageSource = HubImages | TetrisImages
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Pixels to network input: grey by channel mean, scaled to [0, 1], then ``(x - mean) / std``."""
+    """Grey levels in [0, 1] to network input: ``(x - mean) / std``."""
 
     mean: float
     std: float
@@ -198,12 +204,26 @@ class Hyperparameters:
 class Training:
     """How a run is trained beside its hyperparameters; the same for all runs of a recipe, unless it varies a field.
 
-    ``initial_bias``: every bias starts there. ``decoupled_decay``: weight decay as in AdamW instead of L2 in the
-    gradient.
+    Attributes:
+        initial_bias: every bias starts there.
+        decoupled_decay: weight decay as in AdamW instead of L2 in the gradient.
+        l2_factor: what L2 adds to the gradient is that times the coefficient times the weight: 1 as in ``torch.optim``,
+            2 where the penalty is the coefficient times the sum of squares, as in Keras.
+        decay_biases: whether biases decay, too.
+        drop_last: whether the last batch of an epoch is left out where it is not full.
+        optimizers: what the hyperparameter ``optimizer`` stands for.
+        initialisers: what values of the hyperparameter ``init`` stand for where it is not the initialiser of that name.
+        torch_layers: names of layers whose weights and biases start as PyTorch's modules do, whatever ``init`` is.
     """
 
     initial_bias: float = 0.0
     decoupled_decay: bool = False
+    l2_factor: float = 1.0
+    decay_biases: bool = True
+    drop_last: bool = False
+    optimizers: Optimizers = field(default_factory=Optimizers)
+    initialisers: tuple[tuple[str, str], ...] = ()
+    torch_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -252,8 +272,8 @@ class Scale:
     """How much is trained, and by which recipe.
 
     ``checkpoints`` are the stored epochs; 0 would be the untrained network. ``train_images`` / ``test_images``: how
-    many images of the source are used, ``None`` for all. ``image_shrink``: blocks of that many pixels squared become
-    their mean. ``chunk``: runs that are trained together.
+    many images of the source are used, ``None`` for all; of drawn images, equally many of each class.
+    ``image_shrink``: blocks of that many pixels squared become their mean. ``chunk``: runs that are trained together.
     """
 
     recipe: Recipe
@@ -293,9 +313,11 @@ class Paper:
 class ZooSpec:
     """One dataset config: everything that is known about a zoo before it is built.
 
-    ``published_runs``, ``published_checkpoints`` and ``published_rows`` are the size in the paper or its release, where
-    rows of crashed runs may be missing. ``varies`` lists the hyperparameter columns that differ between runs.
-    ``scales`` holds the sizes at which this version can train the zoo.
+    ``gap_of`` is the column from which the test accuracy is subtracted to give the generalization gap:
+    ``train_accuracy``, or ``running_train_accuracy`` where the paper takes that of the epoch in which the network was
+    trained. ``published_runs``, ``published_checkpoints`` and ``published_rows`` are the size in the paper or its
+    release, where rows of crashed runs may be missing. ``varies`` lists the hyperparameter columns that differ between
+    runs. ``scales`` holds the sizes at which this version can train the zoo.
     """
 
     repo: str
@@ -314,6 +336,7 @@ class ZooSpec:
     also_known_as: str = ""
     default: bool = False
     deviations: tuple[str, ...] = ()
+    gap_of: Literal["train_accuracy", "running_train_accuracy"] = "train_accuracy"
 
     @property
     def id(self) -> str:

@@ -34,6 +34,7 @@ WRONG = {
     ("images", "side"): (5, "images.side is 5, the images found here have 4"),
     ("images", "test_class_counts"): ([249, 251, 250, 250], "images.test_class_counts is [249, 251, 250, 250]"),
     ("images", "source"): ("mnist", "images.source is 'mnist'"),
+    ("gap_of",): ("train_accuracy", "gap_of is train_accuracy, tetris-zoo-tiny/seed has running_train_accuracy"),
     ("seed",): (3, "seed of run seed-0001 is 1, in the recipe 30000000001"),
     ("checkpoints",): ([1, 2, 3], "checkpoints are [1, 2, 3], tetris-zoo-tiny/seed has [1, 2, 3, 4, 5, 6]"),
     ("splits", "train", "runs"): (99, "runs, the manifest says 99"),

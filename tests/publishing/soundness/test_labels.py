@@ -31,6 +31,7 @@ PLAUSIBLE = {
     "train_loss": 1.25,
     "test_loss": 1.25,
     "generalization_gap": 0.0005,
+    "running_train_accuracy": 0.512,
     **{f"f1_class_{k}": 0.5 for k in range(4)},
 }
 
@@ -54,8 +55,8 @@ def test_no_label_can_be_changed(folder, column):
 
     def edit(table):
         table = change(table, column)
-        if column in ("train_accuracy", "test_accuracy"):
-            parts = (table[f"{part}_accuracy"].to_pylist() for part in ("train", "test"))
+        if column in ("running_train_accuracy", "test_accuracy"):
+            parts = (table[f"{part}_accuracy"].to_pylist() for part in ("running_train", "test"))
             table = replace(table, "generalization_gap", [a - b for a, b in zip(*parts, strict=True)])
         return table
 

@@ -83,6 +83,8 @@ def _built(subject: Subject, report: Report) -> None:
         return
     if config.recipe is not None:
         _compare(subject, "recipe", config.recipe, to_json(size.recipe), report)
+    if config.gap_of != (declared := subject.zoo.spec.gap_of):
+        report.problem(f"{where}: gap_of is {config.gap_of}, {subject.zoo.id} has {declared}")
     if tuple(config.checkpoints) != size.checkpoints:
         report.problem(
             f"{where}: checkpoints are {brief(config.checkpoints)}, "

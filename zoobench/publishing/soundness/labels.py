@@ -206,14 +206,15 @@ def _values(subject: Subject, labels: pd.DataFrame, report: Report) -> None:
                 f"{labels['example_id'][first]}: {name} is {values[first]:g}, out of [{low:g}, {high:g}]; "
                 f"{outside.sum():,} rows are"
             )
-    gap = labels["train_accuracy"] - labels["test_accuracy"]
+    gap = labels[subject.config.gap_of] - labels["test_accuracy"]
     wrong = ((gap - labels["generalization_gap"]).abs() > 2 * _ROUNDING) | (
         gap.isna() != labels["generalization_gap"].isna()
     )
     if wrong.any():
         first = labels["example_id"][int(wrong.to_numpy().argmax())]
         report.problem(
-            f"{first}: generalization_gap is not train minus test accuracy; {wrong.sum():,} rows have others"
+            f"{first}: generalization_gap is not {subject.config.gap_of} minus test_accuracy; {wrong.sum():,} rows "
+            "have others"
         )
     if (unknown := labels["test_accuracy"].isna()).any():
         report.problem(f"{where}: test_accuracy is not known in {unknown.sum():,} rows")
@@ -275,8 +276,10 @@ def _as_planned(subject: Subject, runs: pd.DataFrame, plan: Sequence[Run], repor
     configurations = runs[list(HYPERPARAMETERS)].to_dict("records")
     for run, values, found in zip(plan, configurations, runs["config_id"], strict=True):
         known = {name: _plain(values[name]) for name in HYPERPARAMETERS}
-        changed = dataclasses.asdict(run.training).items() - dataclasses.asdict(recipe.training).items()
-        if found != (own := config_id(Hyperparameters(**known), dict(changed))):
+        names = (field.name for field in dataclasses.fields(run.training))
+        pairs = {name: (getattr(run.training, name), getattr(recipe.training, name)) for name in names}
+        changed = {name: own for name, (own, shared) in pairs.items() if own != shared}
+        if found != (own := config_id(Hyperparameters(**known), changed)):
             report.problem(f"{where}: config_id of run {run.run_id} is {brief(found)}, not {own}")
             return
 
@@ -301,12 +304,17 @@ def _outcomes(subject: Subject, labels: pd.DataFrame, report: Report) -> None:
     for field in schema.OUTCOME_COLUMNS:
         meant = not field.name.startswith("f1_class_") or field.name in of_classes
         known = labels[field.name].notna()
+        if field.name == "running_train_accuracy":
+            known = known == (labels["epoch"] > 0)
         if not (known.all() if meant else not known.any()):
             report.problem(f"{where}: {field.name} is {'null' if meant else 'not null'} in some rows")
     if entry is None:
         return
     counts = (labels["train_fraction"] * entry.train).round().clip(lower=1)
-    for part, images in (("train", counts), ("test", pd.Series(entry.test, labels.index))):
+    drops = labels["run_id"].map({run_id: run.training.drop_last for run_id, run in subject.plan.items()})
+    seen = counts - (counts % labels["batch_size"]).where(drops.eq(True), 0)
+    tested = pd.Series(entry.test, labels.index)
+    for part, images in (("train", counts), ("running_train", seen), ("test", tested)):
         right = labels[f"{part}_accuracy"] * images
         wrong = (right - right.round()).abs() > _ROUNDING
         if wrong.any():
