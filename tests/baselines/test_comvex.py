@@ -59,7 +59,7 @@ def test_the_published_sizes_are_within_the_ranges_of_the_search(architecture, p
 @pytest.mark.parametrize("architecture", ["linear", "conv"])
 @pytest.mark.parametrize("init", ["original", "he", "xavier", "orthogonal"])
 def test_maps_start_as_the_authors_draw_them(architecture, init):
-    """He with a = sqrt(5): within 1 / sqrt(fan-in); Xavier: sqrt(6 / (fan-in + fan-out)). PyTorch's biases are not 0."""
+    """He with a = sqrt(5): within 1 / sqrt(fan-in); Xavier: sqrt(6 / (fan-in + fan-out)). PyTorch's biases stay."""
     torch.manual_seed(0)
     network = model(architecture, "mnist-zoo/seed", init=init, hidden_size=300)
     maps = [module for module in network.modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv1d)]
