@@ -46,6 +46,11 @@ def scaler_of(arrays: Mapping[str, np.ndarray]) -> StandardScaler:
     return scaler
 
 
+def unscaled(features: int) -> StandardScaler:
+    """A scaler that leaves features as they are."""
+    return scaler_of({"scaler.mean": np.zeros(features), "scaler.scale": np.ones(features)})
+
+
 def check_shape(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
     """Refuse an array that has another shape than what is beside it says.
 

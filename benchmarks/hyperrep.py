@@ -70,8 +70,7 @@ def attend(attention: Any, tokens: torch.Tensor) -> torch.Tensor:
         mixed = (F.dropout(shares, part.attention_dropout, block.training) @ v).transpose(1, 2).flatten(2)
         outputs = outputs + block.dropout(part.o_proj(mixed))
         outputs = outputs + block.dropout(block.mlp(block.layernorm_after(outputs)))
-    normed_outputs: torch.Tensor = attention.norm(outputs)
-    return normed_outputs
+    return outputs
 
 
 def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
@@ -84,7 +83,7 @@ def loss_by_neuron(model: HyperRepModel, views: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat([model.compression.expand(len(tokens), -1, -1), tokens], dim=1)
         z = torch.tanh(model.squeeze(attend(model.encoder, tokens)[:, 0]))
         expanded = model.expand(z).unflatten(1, (model.tokens.sequence, -1))
-        rebuilt.append(losses.reconstruction(view, weights_by_neuron(model, attend(model.decoder, expanded))))
+        rebuilt.append(model.objective.reconstruction(view, weights_by_neuron(model, attend(model.decoder, expanded))))
         projected.append(z)
     first, second = model.projector(torch.cat(projected)).chunk(2)
     apart = losses.contrast(first, second, model.config.contrast_temperature)

@@ -99,6 +99,8 @@ def _options(parameters: Mapping[str, str]) -> str:
 _UNTERTHINER = "https://arxiv.org/abs/2002.11448"
 _LIU = "Liu, Learning Compact Vector Representations from Weight Matrices"
 _SCHURHOLT = "https://arxiv.org/abs/2110.15288"
+# Every zoo, and the quickstart, in minutes: the authors' 2,000 trees are for searches.
+_GBM = {"max_trees": "300", "patience": "20"}
 # Large batches: zoos of 100,000 and more rows are trained on, too.
 _DNN = {"units": "128", "batch_size": "1024", "learning_rate": "2e-3", "max_epochs": "20", "patience": "4"}
 _COMVEX = {"batch_size": "512", "learning_rate": "1e-3", "max_epochs": "30", "patience": "5"}
@@ -133,12 +135,12 @@ ENTRIES = (
         {"features": "stats", "link": "logit"},
         paper=_UNTERTHINER,
     ),
-    Entry("gbm-w", "gbm", "LightGBM on flat weights", {"features": "W"}, most_weights=3_000, paper=_UNTERTHINER),
+    Entry("gbm-w", "gbm", "LightGBM on flat weights", {"features": "W"} | _GBM, most_weights=3_000, paper=_UNTERTHINER),
     Entry(
         "gbm-stats",
         "gbm",
         "LightGBM on weight statistics",
-        {"features": "stats"},
+        {"features": "stats"} | _GBM,
         transfers=_TRANSFERS,
         paper=_UNTERTHINER,
     ),

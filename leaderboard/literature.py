@@ -1,4 +1,8 @@
-"""What papers report, to be shown beside the boards: not re-scored, of other networks or splits, and never ranked."""
+"""What papers report, to be shown beside the boards: not re-scored, of other networks or splits, and never ranked.
+
+Every number names the version of its source, the table there, and how it was measured. A number that only other texts
+quote has the text that tabulates it as its source.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from zoobench.scoring.tasks import get
 
 @dataclass(frozen=True)
 class Source:
-    """A paper, or several that tabulate the same."""
+    """A paper, or a release of data, in one version."""
 
     name: str
+    version: str
     link: str = ""
 
 
@@ -26,7 +31,13 @@ class Reported:
     method: str
     value: float
     source: Source
-    where: str
+    table: str
+    protocol: str
+
+    @property
+    def where(self) -> str:
+        """Version of the source, table, and how it was measured."""
+        return f"{self.source.version}, {self.table}: {self.protocol}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ class Table:
 
     Attributes:
         source: the paper.
-        where: in it, and on which networks.
+        table: in it.
+        protocol: which networks, which split, how chosen.
         repo: of the zoos.
         methods: the paper's names.
         values: (config, task) -> one value for each method, as printed; R² and accuracies as fractions.
@@ -43,7 +55,8 @@ class Table:
     """
 
     source: Source
-    where: str
+    table: str
+    protocol: str
     repo: str
     methods: tuple[str, ...]
     values: Mapping[tuple[str, str], tuple[float, ...]]
@@ -51,24 +64,48 @@ class Table:
 
     def numbers(self) -> Iterator[Reported]:
         for (config, task), values in self.values.items():
-            metric = self.metric or get(task).main_metric
+            metric, zoo = self.metric or get(task).main_metric, f"{self.repo}/{config}"
             for method, value in zip(self.methods, values, strict=True):
-                yield Reported(f"{self.repo}/{config}", task, metric, method, value, self.source, self.where)
+                yield Reported(zoo, task, metric, method, value, self.source, self.table, self.protocol)
 
 
-UNTERTHINER = Source("Unterthiner et al. 2020", "https://arxiv.org/abs/2002.11448")
-SCHURHOLT = Source("Schürholt et al. 2021", "https://arxiv.org/abs/2110.15288")
-LIU = Source("Liu, Learning Compact Vector Representations from Weight Matrices")
-LATER = Source("as tabulated in later papers")
+UNTERTHINER = Source("Unterthiner et al. 2020", "arXiv version 1", "https://arxiv.org/abs/2002.11448v1")
+# The data that can be downloaded are those of the paper's later version: other learning rates, optimizers and lengths.
+SMALL_CNN_RELEASE = Source(
+    "Small CNN Zoo, release",
+    "commit 1e78a0f",
+    "https://github.com/google-research/google-research/tree/1e78a0f0a6f52942ad633927ffbdc86d19396204/dnn_predict_accuracy",
+)
+SCHURHOLT = Source("Schürholt et al. 2021", "NeurIPS 2021", "https://arxiv.org/abs/2110.15288")
+LIU = Source("Liu, Learning Compact Vector Representations from Weight Matrices", "manuscript, 2022")
+NFN = Source(
+    "Zhou et al. 2023, Permutation Equivariant Neural Functionals", "NeurIPS 2023", "https://arxiv.org/abs/2302.14040"
+)
+DNG = Source(
+    "Dynamic Neural Graph Encoding of Inference Processes in Deep Weight Space",
+    "arXiv 2607.02166",
+    "https://arxiv.org/abs/2607.02166",
+)
+
+_FIRST_VERSION = "final checkpoints after 18 epochs, 15,000 runs to learn from, best of 1,000 draws by 3 folds of them"
+_RELEASE = "R² on final checkpoints, 15,000 runs to learn from; its notebook stops early on the test runs"
+_NFN = "protocol nfn, CIFAR10-GS and SVHN-GS"
+_BY_RUN = "all checkpoints, split 70/15/15 by run, linear probes"
+_BY_BATCH = "split .8/.1/.2 as printed, best of 100 draws by validation; R² averaged over batches, by its code"
 
 _PROBED = ("W", "s(W)", "hyper-representation")
-# Table 6 of Schürholt names the tasks that have a task of one meaning here; its learning rate has two.
-_HYP_TASKS = ("epoch", "accuracy", "generalization_gap", "dropout", "train_fraction", "activation", "init", "optimizer")
+# Table 6 of Schürholt, rows in its order; learning rate and L2 coefficient as they are, without a logarithm.
+_HYP_TASKS = (
+    *("epoch", "accuracy", "generalization_gap", "learning_rate", "weight_decay", "dropout", "train_fraction"),
+    *("activation", "init", "optimizer"),
+)
 _TABLE_6 = {
     "mnist": (
         (0.258, 0.332, 0.500),
         (0.747, 0.815, 0.949),
         (0.234, 0.244, 0.274),
+        (0.293, 0.343, 0.371),
+        (0.125, 0.165, 0.201),
         (0.285, 0.192, 0.358),
         (0.038, 0.078, 0.159),
         (0.886, 0.811, 0.887),
@@ -79,6 +116,8 @@ _TABLE_6 = {
         (0.266, 0.346, 0.513),
         (0.709, 0.785, 0.962),
         (0.481, 0.411, 0.490),
+        (0.335, 0.356, 0.424),
+        (0.119, 0.163, 0.250),
         (0.267, 0.213, 0.383),
         (0.081, 0.082, 0.221),
         (0.898, 0.824, 0.901),
@@ -89,6 +128,8 @@ _TABLE_6 = {
         (0.257, 0.303, 0.533),
         (0.764, 0.829, 0.927),
         (0.377, 0.374, 0.404),
+        (0.274, 0.323, 0.447),
+        (0.087, 0.138, 0.280),
         (0.167, 0.165, 0.338),
         (0.084, 0.069, 0.354),
         (0.883, 0.803, 0.900),
@@ -99,6 +140,8 @@ _TABLE_6 = {
         (0.228, 0.378, 0.526),
         (0.805, 0.821, 0.911),
         (0.387, 0.422, 0.442),
+        (0.245, 0.334, 0.491),
+        (0.090, 0.136, 0.280),
         (0.090, 0.146, 0.233),
         (0.032, 0.088, 0.214),
         (0.869, 0.788, 0.872),
@@ -110,45 +153,86 @@ _TABLE_6 = {
 TABLES = (
     Table(
         UNTERTHINER,
-        "Tables 2 and 5, final checkpoints of the original zoo, own split",
+        "Table 2",
+        _FIRST_VERSION,
         "small-cnn-zoo",
-        ("GBM, statistics per layer", "GBM, W", "DNN, statistics per layer", "logit-linear, W", "GBM, λ"),
+        ("GBM, statistics per layer", "GBM, W", "GBM, λ"),
         {
-            ("mnist", "accuracy"): (0.988, 0.976, 0.989, 0.799, 0.915),
-            ("fashion_mnist", "accuracy"): (0.982, 0.976, 0.977, 0.832, 0.931),
-            ("cifar10", "accuracy"): (0.977, 0.970, 0.977, 0.329, 0.941),
-            ("svhn", "accuracy"): (0.977, 0.968, 0.978, 0.644, 0.924),
+            ("mnist", "accuracy"): (0.988, 0.976, 0.915),
+            ("fashion_mnist", "accuracy"): (0.982, 0.976, 0.931),
+            ("cifar10", "accuracy"): (0.977, 0.970, 0.941),
+            ("svhn", "accuracy"): (0.977, 0.968, 0.924),
         },
     ),
     Table(
-        LATER,
-        "CIFAR10-GS and SVHN-GS, protocol nfn",
+        UNTERTHINER,
+        "Table 5",
+        _FIRST_VERSION,
         "small-cnn-zoo",
-        ("StatNN", "NFN-NP", "NFN-HNP", "NFT", "NG-GNN", "NG-T", "DNG"),
+        ("DNN, statistics per layer", "DNN, W", "logit-linear, statistics per layer", "logit-linear, W"),
         {
-            ("cifar10", "accuracy"): (0.915, 0.922, 0.934, 0.926, 0.930, 0.935, 0.936),
-            ("svhn", "accuracy"): (0.843, 0.856, 0.931, 0.858, 0.863, 0.872, 0.867),
+            ("mnist", "accuracy"): (0.989, 0.951, 0.815, 0.799),
+            ("fashion_mnist", "accuracy"): (0.977, 0.951, 0.835, 0.832),
+            ("cifar10", "accuracy"): (0.977, 0.952, 0.730, 0.329),
+            ("svhn", "accuracy"): (0.978, 0.926, 0.759, 0.644),
         },
+    ),
+    Table(
+        SMALL_CNN_RELEASE,
+        "best_configs.json, lgbm",
+        _RELEASE,
+        "small-cnn-zoo",
+        ("GBM, statistics per layer", "GBM, W", "GBM, λ", "GBM, learning rate"),
+        {
+            ("mnist", "accuracy"): (0.9928, 0.9879, 0.9177, 0.0241),
+            ("fashion_mnist", "accuracy"): (0.9931, 0.9895, 0.9244, 0.0346),
+            ("cifar10", "accuracy"): (0.9840, 0.9704, 0.9337, 0.0149),
+            ("svhn", "accuracy"): (0.9857, 0.9711, 0.9349, 0.0339),
+        },
+    ),
+    Table(
+        SMALL_CNN_RELEASE,
+        "best_configs.json, dnn and linear",
+        _RELEASE,
+        "small-cnn-zoo",
+        ("DNN, statistics per layer", "DNN, W", "logit-linear, statistics per layer", "logit-linear, W"),
+        {
+            ("mnist", "accuracy"): (0.9928, 0.9799, 0.9204, 0.8466),
+            ("fashion_mnist", "accuracy"): (0.9919, 0.9805, 0.8043, 0.7329),
+            ("cifar10", "accuracy"): (0.9802, 0.9536, 0.7268, 0.6623),
+            ("svhn", "accuracy"): (0.9852, 0.9308, 0.8524, 0.7861),
+        },
+    ),
+    Table(
+        NFN,
+        "Table 2",
+        _NFN,
+        "small-cnn-zoo",
+        ("StatNN", "NFN-NP", "NFN-HNP"),
+        {("cifar10", "accuracy"): (0.915, 0.922, 0.934), ("svhn", "accuracy"): (0.843, 0.856, 0.931)},
         metric="kendall_tau",
     ),
     Table(
-        LATER,
-        "CIFAR10-GS and SVHN-GS, protocol nfn-relu",
+        DNG,
+        "Table 2",
+        f"{_NFN}; NFT, NG-GNN and NG-T as tabulated there",
         "small-cnn-zoo",
-        ("ScaleGMN", "GMN"),
-        {("cifar10", "accuracy"): (0.932, 0.927), ("svhn", "accuracy"): (0.866, 0.867)},
+        ("NFT", "NG-GNN", "NG-T", "DNG-Encoder"),
+        {("cifar10", "accuracy"): (0.926, 0.930, 0.935, 0.936), ("svhn", "accuracy"): (0.858, 0.863, 0.872, 0.867)},
         metric="kendall_tau",
     ),
     Table(
         SCHURHOLT,
-        "Table 6, own split",
+        "Table 6",
+        f"{_BY_RUN}; EcD",
         "small-cnn-zoo",
         _PROBED,
         {(zoo, task): row for zoo, rows in _TABLE_6.items() for task, row in zip(_HYP_TASKS, rows, strict=True)},
     ),
     Table(
         SCHURHOLT,
-        "Table 5, own split",
+        "Table 5",
+        f"{_BY_RUN}; EcD",
         "tetris-zoo",
         _PROBED,
         {
@@ -162,13 +246,15 @@ TABLES = (
             ("hyp", "epoch"): (0.028, 0.163, 0.167),
             ("hyp", "accuracy"): (0.110, 0.802, 0.837),
             ("hyp", "generalization_gap"): (0.129, 0.792, 0.816),
+            ("hyp", "learning_rate"): (-0.047, 0.534, 0.511),
             ("hyp", "activation"): (0.747, 0.736, 0.869),
             ("hyp", "init"): (0.385, 0.466, 0.471),
         },
     ),
     Table(
         SCHURHOLT,
-        "Table 4, own split",
+        "Table 4",
+        f"{_BY_RUN}; Ec+D on seed and hyp-1-rand-seed, EcD on the others",
         "mnist-zoo",
         _PROBED,
         {
@@ -195,7 +281,8 @@ TABLES = (
     ),
     Table(
         LIU,
-        "Tables 2 to 5, own split",
+        "Tables 2 to 5",
+        _BY_BATCH,
         "cnn-zoo-2",
         ("FC network", "FC-Linear", "ComVeX-Linear", "ComVeX-Conv"),
         {
@@ -207,7 +294,8 @@ TABLES = (
     ),
     Table(
         LIU,
-        "Tables 6 to 9, own split of the original zoo",
+        "Tables 6 to 9",
+        f"the original zoo; {_BY_BATCH}",
         "small-cnn-zoo",
         ("FC network", "FC-Linear", "ComVeX-Linear", "ComVeX-Conv"),
         {

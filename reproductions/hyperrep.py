@@ -64,7 +64,8 @@ ARCHITECTURES_AT: Mapping[str, Sequence[Mapping[str, str]]] = {
     "smoke": ({},),
 }
 W: Representation = ("W", "linear", {"features": "W"})
-STATISTICS: Representation = ("s(W)", "linear", {"features": "stats-1-99"})
+# As the authors' code has them: no biases, percentiles without the extremes.
+STATISTICS: Representation = ("s(W)", "linear", {"features": "stats-kernels-1-99"})
 REDUCTIONS: tuple[Representation, ...] = (
     ("PCA, linear", "pca", {"kernel": "linear"}),
     ("PCA, cosine", "pca", {"kernel": "cosine"}),

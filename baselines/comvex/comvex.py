@@ -72,9 +72,9 @@ class ComVeXPredictor:
         learning_rate: float = 5e-4,
         optimizer: str = "adam",
         batch_size: int = 64,
-        init: str = "default",
-        max_epochs: int = 100,
-        patience: int = 10,
+        init: str = "original",
+        max_epochs: int = 300,
+        patience: int = 20,
         device: str = "auto",
         checkpoints: str = "",
     ) -> None:

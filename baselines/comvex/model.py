@@ -8,6 +8,7 @@ weights to as many numbers as all encoders together, ``fc`` starts with a hidden
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from zoobench.errors import look_up
 from zoobench.zoos.layout import Layer, Layout
 
 from ..heads import Head
@@ -25,10 +27,11 @@ ARCHITECTURES = ("fc", "fc-linear", "linear", "conv")
 _KERNEL = 3
 # Weights of diverged networks are cut here: squares of gradients stay within single precision.
 _LARGEST = 1e15
-INITS: Mapping[str, Callable[[torch.Tensor], object]] = {
-    "default": lambda weight: None,
+# "original" is what PyTorch draws, biases too; "he" draws the same weights, which is its bound with a = sqrt(5).
+INITS: Mapping[str, Callable[[torch.Tensor], object] | None] = {
+    "original": None,
     "xavier": nn.init.xavier_uniform_,
-    "he": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "he": lambda weight: nn.init.kaiming_uniform_(weight, a=math.sqrt(5)),
     "orthogonal": lambda weight: nn.init.orthogonal_(weight),
 }
 
@@ -43,7 +46,7 @@ class ComVeXConfig(PreTrainedConfig):
         hidden_layers: of the perceptron after the encoders; ``fc`` has one more.
         hidden_size: H.
         dropout: after each hidden layer.
-        init: one of ``INITS``; biases stay as PyTorch draws them.
+        init: one of ``INITS``; biases start at 0, but for "original".
         heads: what is predicted (see ``heads``).
     """
 
@@ -57,7 +60,7 @@ class ComVeXConfig(PreTrainedConfig):
         hidden_layers: int = 3,
         hidden_size: int = 384,
         dropout: float = 0.1,
-        init: str = "default",
+        init: str = "original",
         heads: Sequence[Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
@@ -134,7 +137,10 @@ class ComVeXModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv1d):
             module.reset_parameters()
-            INITS[self.config.init](module.weight)
+            draw = look_up("init", self.config.init, INITS)
+            if draw is not None:
+                draw(module.weight)
+                nn.init.zeros_(module.bias)
 
     def encode(self, weights: torch.Tensor) -> torch.Tensor:
         """The compact vectors: (batch, E * layers), one vector of E numbers per layer unless fully connected."""

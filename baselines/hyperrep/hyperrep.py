@@ -20,7 +20,9 @@ from ..matrices import in_batches
 from ..pretrained import read_model
 from ..probe import LinearProbe
 from ..training import DEVICES, PRECISIONS, Plan, identity, train
-from .model import LOSSES, HyperRepConfig, HyperRepModel
+from . import losses
+from .augment import Augmentation
+from .model import FORM, LOSSES, HyperRepConfig, HyperRepModel
 
 # As the paper writes them (Table 2): architecture, tokens, compression token.
 ARCHITECTURES = {
@@ -41,7 +43,10 @@ class ConstantRepresentationWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Size:
-    """What depends on how large the networks are; those of the authors' code, where the paper gives ranges."""
+    """What depends on how large the networks are; those of the authors' code, where the paper gives ranges.
+
+    ``beta`` goes with the code's objective, where it is 1 - gamma.
+    """
 
     width: int
     heads: int
@@ -55,9 +60,9 @@ class Size:
 
 # By the largest number of weights: Tetris, MNIST, Small CNN and larger.
 SIZES = {
-    1_000: Size(256, 4, 2, 512, 50, (50, 50, 20), 0.5, 100),
-    4_000: Size(800, 4, 2, 900, 700, (400, 400, 400, 50), 0.9, 50),
-    1_000_000_000: Size(512, 4, 4, 1000, 1200, (400, 400, 400, 50), 0.9, 20),
+    1_000: Size(256, 4, 2, 512, 50, (50, 50, 50, 20), 0.5, 100),
+    4_000: Size(800, 4, 2, 900, 700, (400, 400, 400, 400, 50), 0.9, 50),
+    1_000_000_000: Size(512, 4, 4, 1000, 1200, (400, 400, 400, 400, 50), 0.9, 20),
 }
 
 
@@ -70,9 +75,11 @@ class HyperRepPredictor:
 
     Args:
         loss: "ed", "ec", "ecd" or "ec+d".
+        objective: "paper" or "code": how the reconstruction is weighed, and which positive contrast there is
+            (``losses.OBJECTIVES``).
         architecture: a key of ``ARCHITECTURES``.
         seed: of initial weights, batch order, views and dropout.
-        beta: weight of the reconstruction against the contrast; negative for the size's own.
+        beta: weight of the reconstruction against the contrast; negative for the objective's, or the size's own.
         temperature: of the contrast.
         width: of a token; 0, as of the next four, for what fits the networks (``SIZES``).
         heads: per attention block.
@@ -106,6 +113,7 @@ class HyperRepPredictor:
     def __init__(
         self,
         loss: str = "ecd",
+        objective: str = "paper",
         architecture: str = "att-n+t",
         seed: int = 0,
         beta: float = -1.0,
@@ -133,6 +141,7 @@ class HyperRepPredictor:
     ) -> None:
         for what, name, options in (
             ("loss", loss, LOSSES),
+            ("objective", objective, losses.OBJECTIVES),
             ("architecture", architecture, tuple(ARCHITECTURES)),
             ("normalisation", normalise, NORMALISATIONS),
             ("schedule", schedule, ("constant", "cosine", "linear")),
@@ -141,6 +150,7 @@ class HyperRepPredictor:
         ):
             check_known(what, name, options)
         self.loss = loss
+        self.objective = objective
         self.architecture = architecture
         self.seed = seed
         self.beta = beta
@@ -197,8 +207,10 @@ class HyperRepPredictor:
         architecture, tokens, compression = ARCHITECTURES[self.architecture]
         return HyperRepConfig(
             layout=layout.to_json(),
+            form=FORM,
             loss=self.loss,
-            beta=size.beta if self.beta < 0 else self.beta,
+            objective=self.objective,
+            beta=self._beta(size),
             contrast_temperature=self.temperature,
             architecture=architecture,
             tokens=tokens,
@@ -217,6 +229,10 @@ class HyperRepPredictor:
             std=() if std is None else std.tolist(),
             limit=limit,
         )
+
+    def _beta(self, size: Size) -> float:
+        said = losses.OBJECTIVES[self.objective].beta if self.beta < 0 else self.beta
+        return size.beta if said is None else said
 
     def fit(self, train: Examples, validation: Examples) -> HyperRepPredictor:
         """Learn the representation from ``train.weights``, and a probe for every column of ``train.targets``.
@@ -305,8 +321,14 @@ def represent(model: HyperRepModel, weights: np.ndarray) -> np.ndarray:
 
 
 def reconstruction_r2(model: HyperRepModel, weights: np.ndarray) -> float:
-    """1 - MSE / MSE of the mean weight vector, over all weights of networks (rows, N), cut to the model's limit."""
-    weights = _within(weights, model.config.limit)
-    mean = weights.mean(axis=0, dtype=np.float64)
-    rebuilt = in_batches(lambda batch: model.decode(model.encode(batch)), weights)
-    return float(1 - np.square(weights - rebuilt, dtype=np.float64).sum() / np.square(weights - mean).sum())
+    """1 - MSE / MSE of the mean vector, over all weights of a permuted view of each network (rows, N).
+
+    As the authors' code has it, whichever views the model learned from: neurons are permuted, nothing is erased, and
+    the mean is that of the views. Weights are cut to the model's limit; the permutations are always the same.
+    """
+    permutation = Augmentation(Layout.from_json(model.config.layout), permute=True, erase=0.0, noise=0.0)
+    generator = torch.Generator().manual_seed(0)
+    views = in_batches(lambda batch: permutation(batch, generator), _within(weights, model.config.limit))
+    mean = views.mean(axis=0, dtype=np.float64)
+    rebuilt = in_batches(lambda batch: model.decode(model.encode(batch)), views)
+    return float(1 - np.square(views - rebuilt, dtype=np.float64).sum() / np.square(views - mean).sum())

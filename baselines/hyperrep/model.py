@@ -1,9 +1,11 @@
 """Encoder, decoder and projection head of hyper-representations (Schürholt 2021, sec. 3).
 
-The attention blocks are those of ViT in ``transformers``: pre-norm, as in the authors' code, with a last layer norm.
-A token is a neuron (or filter) with all its weights and its bias, embedded linearly by a map for each layer, or a
-single weight. Positions are learned. The bottleneck is linear with a tanh: of all output tokens, or of the compression
-token alone. The decoder expands z to a sequence as long as the encoder's, and has as many blocks.
+The attention blocks are those of ViT in ``transformers``, pre-norm with ReLU as in the authors' code, without a layer
+norm after the last; of their dropouts the one between a block's two maps is missing. A token is a neuron (or filter)
+with all its weights and its bias, embedded linearly by a map for each layer, or a single weight. Positions are learned,
+drawn from N(0, 1) as the compression token is. The bottleneck is linear with a tanh: of all output tokens, or of the
+compression token alone. The decoder expands z to a sequence as long as the encoder's, and has as many blocks. In the
+projection head every map has batch norm after it, and but for the last ReLU.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, ViTConfig
 from transformers.models.vit.modeling_vit import ViTLayer
 from transformers.utils import ModelOutput
 
+from zoobench.errors import ZoobenchError, look_up
 from zoobench.zoos.layout import Layout
 
 from ..matrices import from_matrices, to_matrix
@@ -29,6 +32,8 @@ LOSSES = ("ed", "ec", "ecd", "ec+d")
 ARCHITECTURES = ("attention", "ff")
 TOKENS = ("neuron", "weight")
 _FF_LAYERS = 10
+# Models of another form have other parts; what is saved without a form has form 1, with a layer norm after the blocks.
+FORM = 2
 
 
 class HyperRepConfig(PreTrainedConfig):
@@ -36,7 +41,9 @@ class HyperRepConfig(PreTrainedConfig):
 
     Args:
         layout: of the networks' weights, as in a zoo's manifest.
+        form: of the model; this code makes and reads ``FORM``.
         loss: one of ``LOSSES``: reconstruction ED, contrast Ec, both EcD, or with positive contrast Ec+D.
+        objective: whose terms these are, a key of ``OBJECTIVES``.
         beta: weight of the reconstruction where there are both; the contrast has 1 - beta.
         contrast_temperature: T of the contrast.
         architecture: "attention", or "ff" for 10 fully-connected layers with ReLU.
@@ -63,7 +70,9 @@ class HyperRepConfig(PreTrainedConfig):
     def __init__(
         self,
         layout: Sequence[dict[str, Any]] = (),
+        form: int = 1,
         loss: str = "ecd",
+        objective: str = "paper",
         beta: float = 0.5,
         contrast_temperature: float = 0.1,
         architecture: str = "attention",
@@ -75,7 +84,7 @@ class HyperRepConfig(PreTrainedConfig):
         feed_forward: int = 512,
         latent: int = 50,
         dropout: float = 0.1,
-        projection: Sequence[int] = (50, 50, 20),
+        projection: Sequence[int] = (50, 50, 50, 20),
         permute: bool = True,
         erase: float = 0.5,
         noise: float = 0.0,
@@ -85,7 +94,9 @@ class HyperRepConfig(PreTrainedConfig):
         **kwargs: Any,
     ) -> None:
         self.layout = list(layout)
+        self.form = form
         self.loss = loss
+        self.objective = objective
         self.beta = beta
         self.contrast_temperature = contrast_temperature
         self.architecture = architecture
@@ -132,7 +143,7 @@ class Tokens(nn.Module):
 
 
 class Attention(nn.Module):
-    """Blocks of self-attention on a sequence with learned positions, and a layer norm at the end."""
+    """Blocks of self-attention on a sequence with learned positions."""
 
     def __init__(self, config: HyperRepConfig, sequence: int) -> None:
         super().__init__()
@@ -141,13 +152,13 @@ class Attention(nn.Module):
             num_hidden_layers=config.blocks,
             num_attention_heads=config.heads,
             intermediate_size=config.feed_forward,
+            hidden_act="relu",
             hidden_dropout_prob=config.dropout,
             attention_probs_dropout_prob=config.dropout,
         )
         self.block = block
         self.positions = nn.Parameter(torch.empty(sequence, config.width))
         self.blocks = nn.ModuleList(ViTLayer(block) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(batch, sequence, width) -> the same shape."""
@@ -156,8 +167,7 @@ class Attention(nn.Module):
         tokens = tokens + self.positions
         for block in self.blocks:
             tokens = block(tokens)
-        normed: torch.Tensor = self.norm(tokens)
-        return normed
+        return tokens
 
 
 def _fully_connected(widths: Sequence[int]) -> nn.Sequential:
@@ -176,7 +186,13 @@ class HyperRepModel(PreTrainedModel):
     std: torch.Tensor
 
     def __init__(self, config: HyperRepConfig) -> None:
+        if config.form != FORM:
+            raise ZoobenchError(
+                f"it is a hyper-representation of form {config.form}, and this version makes and reads form {FORM}: "
+                "learn it again by zoobench run hyperrep --save"
+            )
         super().__init__(config)
+        self.objective = look_up("objective", config.objective, losses.OBJECTIVES)
         layout = Layout.from_json(config.layout)
         self.augmentation = Augmentation(layout, config.permute, config.erase, config.noise)
         sizes = [tensor.size for tensor in layout.tensors]
@@ -205,17 +221,17 @@ class HyperRepModel(PreTrainedModel):
             parts: list[nn.Module] = []
             for fan_in, fan_out in itertools.pairwise([config.latent, *config.projection]):
                 parts += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
-            self.projector = nn.Sequential(*parts[:-2])
+            self.projector = nn.Sequential(*parts[:-1])
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """As PyTorch draws linear maps; tokens of our own as ViT draws positions."""
+        """As PyTorch draws linear maps and embeddings."""
         if isinstance(module, nn.Linear | nn.LayerNorm | nn.BatchNorm1d):
             module.reset_parameters()
         elif isinstance(module, Attention):
-            nn.init.normal_(module.positions, std=0.02)
+            nn.init.normal_(module.positions)
         elif module is self and self.attends and self.compression is not None:
-            nn.init.normal_(self.compression, std=0.02)
+            nn.init.normal_(self.compression)
 
     def encode(self, weights: torch.Tensor) -> torch.Tensor:
         """The hyper-representations z: (batch, N) -> (batch, L), each number between -1 and 1."""
@@ -242,12 +258,12 @@ class HyperRepModel(PreTrainedModel):
         """The loss on views (batch, N); where there is a contrast, the second half are other views of the first."""
         config = self.config
         z = self._encode(views)
-        rebuilt = None if config.loss == "ec" else losses.reconstruction(views, self._decode(z))
+        rebuilt = None if config.loss == "ec" else self.objective.reconstruction(views, self._decode(z))
         if self.projector is None:
             assert rebuilt is not None
             return rebuilt
         first, second = self.projector(z).chunk(2)
-        kind = losses.positive_contrast if config.loss == "ec+d" else losses.contrast
+        kind = self.objective.positive if config.loss == "ec+d" else losses.contrast
         apart = kind(first, second, config.contrast_temperature)
         return apart if rebuilt is None else config.beta * rebuilt + (1 - config.beta) * apart
 

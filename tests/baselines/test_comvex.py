@@ -56,6 +56,36 @@ def test_the_published_sizes_are_within_the_ranges_of_the_search(architecture, p
     assert smallest < published < largest
 
 
+@pytest.mark.parametrize("architecture", ["linear", "conv"])
+@pytest.mark.parametrize("init", ["original", "he", "xavier", "orthogonal"])
+def test_maps_start_as_the_authors_draw_them(architecture, init):
+    """He with a = sqrt(5): within 1 / sqrt(fan-in); Xavier: sqrt(6 / (fan-in + fan-out)). PyTorch's biases stay."""
+    torch.manual_seed(0)
+    network = model(architecture, "mnist-zoo/seed", init=init, hidden_size=300)
+    maps = [module for module in network.modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv1d)]
+    assert len(maps) == 5 + 4
+    for one in maps:
+        weight = one.weight.detach()
+        outputs, inputs, *kernel = weight.shape
+        field = int(np.prod(kernel))
+        fan_in, fan_out = inputs * field, outputs * field
+        assert (one.bias.abs().max() > 0) == (init == "original")
+        if init == "orthogonal":
+            rows = weight.flatten(1)
+            gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
+            torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-4, rtol=0)
+            continue
+        bound = (6 / (fan_in + fan_out)) ** 0.5 if init == "xavier" else fan_in**-0.5
+        assert weight.abs().max() <= bound
+        if weight.numel() > 1000:
+            assert weight.abs().max() > 0.99 * bound
+            assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+def test_training_is_as_long_as_in_the_authors_code():
+    assert (ComVeXPredictor().max_epochs, ComVeXPredictor().patience) == (300, 20)
+
+
 def test_a_kernel_slides_over_three_neurons_and_the_maximum_counts():
     """Against a loop over the matrix [W | b], as the text describes it."""
     zoo = "mnist-zoo/seed"

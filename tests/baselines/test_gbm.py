@@ -2,6 +2,8 @@ import numpy as np
 from lightgbm import LGBMRegressor
 from sklearn.metrics import r2_score
 
+from zoobench.zoos import resolve
+from zoobench.zoos.layout import layout_of
 from zoobench_baselines.gbm import GBMPredictor
 
 
@@ -9,7 +11,7 @@ def test_trees_learn_what_the_statistics_show(splits):
     train, validation, test = splits
     for split in (train, validation, test):
         split.targets["spread"] = split.weights[:, :80].std(axis=1)
-    predicted = GBMPredictor(features="stats").fit(train, validation).predict(test)
+    predicted = GBMPredictor(features="stats", max_trees=300, patience=20).fit(train, validation).predict(test)
     assert r2_score(test.targets["spread"], predicted["spread"]) > 0.9
     assert r2_score(test.targets["epoch"], predicted["epoch"]) < 0.5  # a direction in weight space is not in them
 
@@ -26,3 +28,23 @@ def test_early_stopping_keeps_the_number_of_trees_that_validates_best(splits):
     best = np.argmin([((stage - validation.targets["epoch"]) ** 2).mean() for stage in stages])
     assert 0 < best < 55
     np.testing.assert_allclose(fitted.predict(validation)["epoch"], stages[best], rtol=1e-9)
+
+
+def test_the_search_takes_the_ranges_that_the_released_configurations_lie_in():
+    """best_configs.json of the release: up to 9,889 leaves; 2,000 trees and a patience of 500 are the notebook's."""
+    layout = layout_of(resolve("small-cnn-zoo/mnist").spec.network)
+    for features, share in (("stats", (0.7044, 0.9883)), ("W", (0.0324, 0.0992))):
+        space = GBMPredictor(features).space(layout)
+        released = {
+            "num_leaves": (26, 9889),
+            "max_depth": (5, 14),
+            "learning_rate": (0.0102, 0.0938),
+            "colsample_bytree": share,
+            "reg_lambda": (0.5325, 97.673),
+            "reg_alpha": (0.001368, 3.722),
+        }
+        for name, (low, high) in released.items():
+            assert space[name].low <= low
+            assert high <= space[name].high
+        assert not {"max_trees", "patience"} & set(space)
+    assert (GBMPredictor().max_trees, GBMPredictor().patience) == (2000, 500)

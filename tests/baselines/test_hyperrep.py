@@ -1,10 +1,12 @@
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torch import nn
 
 from zoobench.errors import ZoobenchError
@@ -20,9 +22,9 @@ from zoobench_baselines.hyperrep import (
     HyperRepPredictor,
     losses,
     reconstruction_r2,
-    represent,
 )
 from zoobench_baselines.hyperrep.augment import ERASED, Augmentation
+from zoobench_baselines.hyperrep.model import LOSSES
 
 from .conftest import killed_and_resumed
 
@@ -65,10 +67,23 @@ def test_positive_contrast_is_equation_3_written_out():
     assert found.item() == pytest.approx(np.mean(terms), rel=1e-6)
 
 
-def test_reconstruction_is_the_squared_norm():
-    one, other = weights("tetris-zoo/seed", 6), weights("tetris-zoo/seed", 6, 1)
-    expected = np.mean([np.linalg.norm(a - b) ** 2 for a, b in zip(one.numpy(), other.numpy(), strict=True)])
-    assert losses.reconstruction(one, other).item() == pytest.approx(expected, rel=1e-5)
+def test_the_positive_contrast_of_the_code_is_the_mean_squared_error_of_the_similarities_to_0():
+    """Both directions of every pair, by ``MSELoss(reduction="mean")``, then divided by the number of views."""
+    rng = np.random.default_rng(0)
+    first, second = torch.from_numpy(rng.normal(size=(2, 7, 5)))
+    similarity = torch.nn.CosineSimilarity(dim=1)
+    positive = torch.cat([similarity(first, second), similarity(second, first)]) / 0.3
+    expected = torch.nn.MSELoss(reduction="mean")(positive, torch.zeros(14)) / 14
+    assert losses.orthogonal_views(first, second, 0.3).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_reconstruction_is_a_sum_over_weights_in_the_paper_and_a_mean_in_the_code():
+    one, other = weights("mnist-zoo/seed", 6), weights("mnist-zoo/seed", 6, 1)
+    norms = [np.linalg.norm(a - b) ** 2 for a, b in zip(one.numpy(), other.numpy(), strict=True)]
+    found = {name: how.reconstruction(one, other).item() for name, how in losses.OBJECTIVES.items()}
+    assert found["paper"] == pytest.approx(np.mean(norms), rel=1e-5)
+    assert found["code"] == pytest.approx(torch.nn.MSELoss()(other, one).item(), rel=1e-5)
+    assert found["paper"] == pytest.approx(2464 * found["code"], rel=1e-5)
 
 
 @pytest.mark.parametrize("zoo", ZOOS)
@@ -137,6 +152,95 @@ def test_every_layout_is_encoded_and_decoded(zoo, architecture):
     assert z.shape == (3, 8)
     assert z.abs().max() <= 1
     assert model.decode(z).shape == (3, layout(zoo).size)
+
+
+@pytest.mark.parametrize(("objective", "loss"), [(o, kind) for o in losses.OBJECTIVES for kind in LOSSES])
+def test_the_loss_is_that_of_the_objective_in_plain_pytorch(objective, loss):
+    """Of two views, each rebuilt as it is, with the projections' contrast weighed by 1 - beta."""
+    options = SMALL | {"loss": loss, "objective": objective, "beta": 0.3, "temperature": 0.2}
+    model = HyperRepModel(HyperRepPredictor(**options).config(layout("tetris-zoo/seed"))).eval()
+    views = weights("tetris-zoo/seed", 12)
+    with torch.no_grad():
+        z = model.encode(views)
+        parts = {}
+        if loss != "ec":
+            parts["rebuilt"] = torch.nn.MSELoss()(model.decode(z), views) * (100 if objective == "paper" else 1)
+        if loss in ("ec", "ecd"):
+            p = torch.nn.functional.normalize(model.projector(z), dim=1)
+            logits = (p @ p.T / 0.2).masked_fill(torch.eye(12, dtype=torch.bool), -torch.inf)
+            parts["apart"] = torch.nn.CrossEntropyLoss()(logits, (torch.arange(12) + 6) % 12)
+        if loss == "ec+d":
+            s = torch.nn.CosineSimilarity(dim=1)(*model.projector(z).chunk(2))
+            parts["apart"] = (math.log(0.2) - s.mean()) if objective == "paper" else (s / 0.2).square().mean() / 12
+        if len(parts) == 1:
+            (expected,) = parts.values()
+        else:
+            expected = 0.3 * parts["rebuilt"] + 0.7 * parts["apart"]
+        found = model.loss_of(views)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("objective", "betas"), [("paper", (0.05, 0.05)), ("code", (0.5, 0.9))])
+def test_beta_is_that_of_the_objective(objective, betas):
+    made = HyperRepPredictor(objective=objective)
+    assert tuple(made.config(layout(zoo)).beta for zoo in ("tetris-zoo/seed", "mnist-zoo/seed")) == betas
+    assert HyperRepPredictor(objective=objective, beta=0.2).config(layout("tetris-zoo/seed")).beta == 0.2
+
+
+def test_the_projection_head_ends_with_batch_norm():
+    """As the authors' code for Tetris: three times a map, batch norm and ReLU, then a map and batch norm."""
+    model = HyperRepModel(HyperRepPredictor().config(layout("tetris-zoo/seed")))
+    kinds = [nn.Linear, nn.BatchNorm1d, nn.ReLU] * 3 + [nn.Linear, nn.BatchNorm1d]
+    assert [type(part) for part in model.projector] == kinds
+    widths = [(part.in_features, part.out_features) for part in model.projector if isinstance(part, nn.Linear)]
+    assert widths == [(50, 50), (50, 50), (50, 50), (50, 20)]
+    four = HyperRepPredictor().config(layout("mnist-zoo/seed")).projection
+    assert list(four) == [400, 400, 400, 400, 50]
+
+
+def test_a_block_is_pre_norm_with_relu_and_nothing_comes_after_the_last():
+    """One block written out by torch's own attention; dropout of 0.1 is the default, and is off in evaluation."""
+    torch.manual_seed(0)
+    model = HyperRepModel(HyperRepPredictor(**SMALL).config(layout("tetris-zoo/seed"))).eval()
+    assert model.config.dropout == 0.1
+    attention = model.encoder
+    assert {name.split(".")[0] for name, _ in attention.named_parameters()} == {"positions", "blocks"}
+    (block,) = attention.blocks
+    assert [part.p for part in block.modules() if isinstance(part, nn.Dropout)] == [0.1]
+    tokens = torch.randn(3, 10, 16)
+    functional = nn.functional
+    with torch.no_grad():
+        x = tokens + attention.positions
+        normed = functional.layer_norm(x, (16,))
+        parts = [getattr(block.attention, name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")]
+        q, k, v = (part(normed).unflatten(2, (2, 8)).transpose(1, 2) for part in parts[:3])
+        x = x + parts[3](functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        normed = functional.layer_norm(x, (16,))
+        expected = x + block.mlp.fc2(functional.relu(block.mlp.fc1(normed)))
+        torch.testing.assert_close(attention(tokens), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_positions_and_the_compression_token_start_from_a_standard_normal():
+    torch.manual_seed(0)
+    model = HyperRepModel(HyperRepPredictor().config(layout("mnist-zoo/seed")))
+    for drawn in (model.encoder.positions, model.decoder.positions, model.compression):
+        assert drawn.std().item() == pytest.approx(1, abs=0.1)
+        assert abs(drawn.mean().item()) < 0.1
+
+
+def test_a_saved_model_of_an_older_form_is_refused_in_one_line(population, tmp_path):
+    """Its configuration has no form; the tensors of the layer norms that it ends with do not matter."""
+    train, validation, _ = population
+    HyperRepPredictor(**QUICK | {"epochs": 1}).fit(train, validation).save(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content.pop("form") == 2
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ZoobenchError, match=r"^cannot load the model in .*: it is a hyper-representation of form 1, "
+    ) as said:
+        HyperRepPredictor().load(tmp_path)
+    assert "learn it again by zoobench run hyperrep --save" in str(said.value)
+    assert "\n" not in str(said.value)
 
 
 @pytest.mark.parametrize("architecture", ["att-w", "att-w+t"])
@@ -232,7 +336,7 @@ def test_it_learns_without_labels_what_tells_networks_apart(population, loss):
 
 def test_a_learning_rate_that_is_too_large_is_said(population):
     train, validation, test = population
-    quick = QUICK | {"architecture": "att-n", "epochs": 1}
+    quick = QUICK | {"epochs": 1}
     with pytest.warns(ConstantRepresentationWarning, match=r"all 1,000 train networks are the same: .* than 1$"):
         fitted = HyperRepPredictor(**quick | {"learning_rate": 1.0}).fit(train, validation)
     assert fitted.predict(test)["accuracy"].nunique() == 1
@@ -253,15 +357,35 @@ def test_diverged_networks_do_not_keep_it_from_learning(population, normalise):
     assert np.isfinite(reconstruction_r2(fitted.model_, weights))
 
 
-def test_r2_of_the_reconstruction_is_scikit_learns(population):
-    from sklearn.metrics import r2_score
-
+def test_r2_of_the_reconstruction_is_scikit_learns_on_permuted_networks(population):
+    """What is encoded has every neuron of the networks, in another order, whatever views were learned from."""
     _, _, test = population
-    model = HyperRepModel(HyperRepPredictor(**SMALL).config(test.layout)).eval()
+    model = HyperRepModel(HyperRepPredictor(**SMALL, permute=0).config(test.layout)).eval()
+    views, encode = [], model.encode
+    model.encode = lambda batch: views.append(batch) or encode(batch)
+    found = reconstruction_r2(model, test.weights)
+    (seen,) = views
     with torch.inference_mode():
-        rebuilt = model.decode(torch.from_numpy(represent(model, test.weights))).numpy()
-    expected = r2_score(test.weights, rebuilt, multioutput="variance_weighted")
-    assert reconstruction_r2(model, test.weights) == pytest.approx(expected, abs=1e-5)
+        rebuilt = model.decode(encode(seen)).numpy()
+    assert found == pytest.approx(r2_score(seen.numpy(), rebuilt, multioutput="variance_weighted"), abs=1e-5)
+    first = test.layout.layers[0].index
+    moved = (seen[:, first] != torch.from_numpy(test.weights[:, first])).any(dim=2)
+    assert 0.75 < moved.float().mean() < 0.85  # of five neurons each stays in one of five permutations
+    np.testing.assert_array_equal(np.sort(seen.numpy(), axis=1), np.sort(test.weights, axis=1))
+
+
+def test_the_mean_vector_of_the_reconstruction_is_that_of_permuted_networks(population):
+    """Networks that share their neurons but for the order: without permutations R² of zeros would be far lower."""
+    _, _, test = population
+    zoo, rng = test.layout, np.random.default_rng(0)
+    shared = rng.normal(size=zoo.size).astype(np.float32)
+    networks = np.tile(shared, (4000, 1))
+    model = HyperRepModel(HyperRepPredictor(**SMALL).config(zoo)).eval()
+    model.decode = lambda z: torch.zeros(len(z), zoo.size)
+    first, second = (shared[layer.index] for layer in zoo.layers)
+    # Each neuron stands everywhere equally often: the mean is that over neurons of what goes in, and of what goes out.
+    variance = len(first) * first.var(axis=0).sum() + second.shape[1] * second.var(axis=1).sum()
+    assert reconstruction_r2(model, networks) == pytest.approx(1 - np.square(shared).sum() / variance, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_predictions(population):
@@ -324,6 +448,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_where_it_would_have(tmp_pat
     ("what", "parameters"),
     [
         ("loss 'edc'; did you mean 'ed'?", {"loss": "edc"}),
+        ("objective 'paper2'; did you mean 'paper'?", {"objective": "paper2"}),
         ("architecture 'att-n+c'", {"architecture": "att-n+c"}),
         ("normalisation 'layer'", {"normalise": "layer"}),
         ("schedule 'plateau'", {"schedule": "plateau"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zoobench_leaderboard.literature import reported
+from zoobench_leaderboard.literature import TABLES, reported
 from zoobench_leaderboard.page import render
 from zoobench_leaderboard.payload import payload
 from zoobench_leaderboard.results import read_all
@@ -72,7 +72,40 @@ def test_numbers_of_papers_stand_beside_a_zoo_and_on_no_board(entries):
     assert listed["hyper-representation", "accuracy"] == 0.902  # Schürholt et al. 2021, Table 5
     assert listed["s(W)", "epoch"] == 0.964
     assert "hyper-representation" not in json.dumps(data["boards"])
-    assert {one.value for one in reported("small-cnn-zoo/mnist") if one.method == "GBM, W"} == {0.976}
+    assert all(
+        where.startswith("NeurIPS 2021, Table 5: ") for *_, where in data["zoos"]["tetris-zoo-tiny/seed"]["literature"]
+    )
+
+
+def test_the_release_of_the_small_cnn_zoo_stands_beside_the_papers_first_version():
+    """Of the scores in best_configs.json those on statistics and hyperparameters; Table 2 of the first version."""
+    collections = ("mnist", "fashion_mnist", "cifar10", "svhn")
+    numbers = [number for name in collections for number in reported(f"small-cnn-zoo/{name}")]
+    found = {
+        (method, number.table): [one.value for one in numbers if (one.method, one.table) == (method, number.table)]
+        for method in ("GBM, statistics per layer", "DNN, statistics per layer", "GBM, λ")
+        for number in numbers
+        if number.method == method
+    }
+    assert found == {
+        ("GBM, statistics per layer", "Table 2"): [0.988, 0.982, 0.977, 0.977],
+        ("GBM, statistics per layer", "best_configs.json, lgbm"): [0.9928, 0.9931, 0.9840, 0.9857],
+        ("DNN, statistics per layer", "Table 5"): [0.989, 0.977, 0.977, 0.978],
+        ("DNN, statistics per layer", "best_configs.json, dnn and linear"): [0.9928, 0.9919, 0.9802, 0.9852],
+        ("GBM, λ", "Table 2"): [0.915, 0.931, 0.941, 0.924],
+        ("GBM, λ", "best_configs.json, lgbm"): [0.9177, 0.9244, 0.9337, 0.9349],
+    }
+    assert {one.source.version for one in numbers if one.table == "Table 2" and one.metric == "r2"} == {
+        "arXiv version 1"
+    }
+
+
+def test_every_number_names_where_it_is_from():
+    numbers = [number for table in TABLES for number in table.numbers()]
+    for number in numbers:
+        assert all((number.source.name, number.source.version, number.table, number.protocol)), number
+    # A method has one number of a zoo, task and metric in one version of a source.
+    assert len({(n.source, n.zoo, n.task, n.metric, n.method) for n in numbers}) == len(numbers)
 
 
 def test_what_was_scored_out_of_distribution_is_no_row(entries):

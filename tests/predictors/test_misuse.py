@@ -75,7 +75,9 @@ def test_a_split_without_rows_is_one_line(tiny_hyp_home, tmp_path, monkeypatch, 
     assert f"has no row in its {split} split" in outcome.err
 
 
-@pytest.mark.parametrize("baseline", ["linear", "gbm", "dnn", "pca"])
+@pytest.mark.parametrize(
+    "baseline", [("linear",), ("gbm", "--param", "max_trees=20"), ("dnn", "--param", "max_epochs=3"), ("pca",)]
+)
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.filterwarnings("ignore:R\\^2 score is not well-defined")
 def test_a_zoo_of_a_row_or_two_is_learned_or_refused_in_one_line(
@@ -84,7 +86,7 @@ def test_a_zoo_of_a_row_or_two_is_learned_or_refused_in_one_line(
     """Of one class, one run, one value."""
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "home"))
     zoo = small_zoo(tiny_hyp_home, tmp_path / "home", dict.fromkeys(("train", "validation", "test"), rows))
-    outcome = zoobench("run", baseline, "--zoo", zoo.id, "--out", tmp_path / "p.parquet")
+    outcome = zoobench("run", *baseline, "--zoo", zoo.id, "--out", tmp_path / "p.parquet")
     if outcome.code:
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
         return

@@ -41,11 +41,16 @@ def test_hyperparameters_are_numbers_by_name(tiny_hyp):
     assert known["epoch"].tolist() == labels["epoch"].tolist()
 
 
+# So that trees are few where what they score does not matter.
+QUICK = {"linear": {}, "gbm": {"max_trees": "20"}}
+
+
 @pytest.mark.parametrize("baseline", ["linear", "gbm"])
 @pytest.mark.parametrize("features", ["W", "stats"])
 def test_a_baseline_predicts_every_task_of_the_test_split(zoobench, tiny, tmp_path, baseline, features):
     out = tmp_path / "preds.parquet"
-    outcome = zoobench("run", baseline, "--zoo", tiny.id, "--features", features, "--out", out)
+    parameters = [part for name, value in QUICK[baseline].items() for part in ("--param", f"{name}={value}")]
+    outcome = zoobench("run", baseline, "--zoo", tiny.id, "--features", features, "--out", out, *parameters)
     assert outcome.code == 0, outcome.err
     (result,) = evaluate(out).results
     assert list(result.tasks) == TASKS
@@ -54,7 +59,7 @@ def test_a_baseline_predicts_every_task_of_the_test_split(zoobench, tiny, tmp_pa
 
 def test_the_same_seed_gives_the_same_file(tiny, tmp_path):
     for name in ("one", "two"):
-        run("gbm", tiny, {"features": "W", "seed": "3"}, tmp_path / name)
+        run("gbm", tiny, {"features": "W", "seed": "3"} | QUICK["gbm"], tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -156,7 +161,7 @@ def test_baselines_are_listed_for_a_wrong_name(outside_packages):
 
 @pytest.mark.parametrize("baseline", ["linear", "gbm"])
 def test_classes_are_predicted_by_name(tiny_hyp, tmp_path, baseline):
-    run(baseline, tiny_hyp, {"features": "W"}, tmp_path / "p.parquet")
+    run(baseline, tiny_hyp, {"features": "W"} | QUICK[baseline], tmp_path / "p.parquet")
     (result,) = evaluate(tmp_path / "p.parquet").results
     assert [name for name, task in result.tasks.items() if task.kind == "classification"] == ["activation", "init"]
     assert set(result.tasks) == {task.name for task in tasks_of(tiny_hyp.spec)}
@@ -164,7 +169,7 @@ def test_classes_are_predicted_by_name(tiny_hyp, tmp_path, baseline):
 
 @pytest.mark.parametrize("baseline", ["linear", "gbm"])
 def test_hyperparameters_predict_outcomes_only(tiny_hyp, tmp_path, baseline):
-    frame = run(baseline, tiny_hyp, {"features": "lambda+stats"}, tmp_path / "p.parquet")
+    frame = run(baseline, tiny_hyp, {"features": "lambda+stats"} | QUICK[baseline], tmp_path / "p.parquet")
     outcomes = ["accuracy", "generalization_gap", "f1_class_0", "f1_class_1", "f1_class_2", "f1_class_3"]
     assert list(frame.columns) == ["zoo", "example_id", *outcomes]
 

@@ -18,29 +18,45 @@ def population(name, rows=50):
     return np.random.default_rng(0).normal(size=(rows, layout(name).size)).astype(np.float32)
 
 
-def statistics(values, percentiles):
+def statistics(values, percentiles, spread=np.var):
     values = values.astype(np.float64)
-    return np.column_stack([values.mean(1), values.var(1), *np.percentile(values, percentiles, axis=1)])
+    return np.column_stack([values.mean(1), spread(values, axis=1), *np.percentile(values, percentiles, axis=1)])
 
 
-CONVENTIONS = [("", [0, 25, 50, 75, 100]), ("-1-99", [1, 25, 50, 75, 99])]
+CONVENTIONS = [
+    ("", ([0, 25, 50, 75, 100], np.var)),
+    ("-1-99", ([1, 25, 50, 75, 99], np.var)),
+    ("-std", ([0, 25, 50, 75, 100], np.std)),
+]
 
 
-@pytest.mark.parametrize(("suffix", "percentiles"), CONVENTIONS)
+@pytest.mark.parametrize(("suffix", "convention"), CONVENTIONS)
 @pytest.mark.parametrize("name", NAMES)
-def test_statistics_are_mean_variance_and_percentiles_of_each_tensor(name, suffix, percentiles):
+def test_statistics_are_mean_spread_and_percentiles_of_each_tensor(name, suffix, convention):
     weights = population(name)
-    expected = [statistics(weights[:, tensor.slice], percentiles) for tensor in layout(name).tensors]
+    expected = [statistics(weights[:, tensor.slice], *convention) for tensor in layout(name).tensors]
     found = extract(f"stats{suffix}", weights, layout(name))
     np.testing.assert_allclose(found, np.hstack(expected), rtol=1e-5, atol=1e-6)
     by_layer = {layer.name: [t for t in (layer.weight, layer.bias) if t] for layer in layout(name).layers}
     first, *_, last = by_layer.values()
     for part, tensors in (("last", last), ("first-last", [*first, *last])):
-        expected = [statistics(weights[:, tensor.slice], percentiles) for tensor in tensors]
+        expected = [statistics(weights[:, tensor.slice], *convention) for tensor in tensors]
         found = extract(f"stats-{part}{suffix}", weights, layout(name))
         np.testing.assert_allclose(found, np.hstack(expected), rtol=1e-5, atol=1e-6)
     found = extract(f"stats-global{suffix}", weights, layout(name))
-    np.testing.assert_allclose(found, statistics(weights, percentiles), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, statistics(weights, *convention), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "kernels"), [(NAMES[0], (80, 20)), (NAMES[1], (200, 1200, 96, 720, 200))])
+def test_the_statistics_of_schurholt_2021_leave_biases_out(name, kernels):
+    """Five numbers, mean and variance of each kernel: the tensors of more than one dimension, first to last."""
+    weights = population(name)
+    torch_order = [tensor for tensor in layout(name).tensors if len(tensor.shape) > 1]
+    assert tuple(tensor.size for tensor in torch_order) == kernels
+    expected = np.hstack([statistics(weights[:, tensor.slice], [1, 25, 50, 75, 99]) for tensor in torch_order])
+    found = extract("stats-kernels-1-99", weights, layout(name))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert found.shape[1] == 7 * len(kernels)
 
 
 def test_statistics_of_diverged_networks_are_finite_where_their_squares_overflow():

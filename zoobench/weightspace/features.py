@@ -19,10 +19,30 @@ from ..errors import ZoobenchError, look_up
 from ..zoos.layout import Layout, Tensor
 from .row_statistics import row_statistics
 
-# Percentiles of the statistics: those of Unterthiner 2020, and those of the code of Schürholt 2021.
 QUARTILES = (0, 25, 50, 75, 100)
-WITHOUT_EXTREMES = (1, 25, 50, 75, 99)
 _BLOCK_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Which statistics of a tensor: its mean, its spread and percentiles.
+
+    Attributes:
+        percentiles: by linear interpolation.
+        deviation: the spread is the standard deviation, instead of the variance.
+    """
+
+    percentiles: tuple[float, ...]
+    deviation: bool = False
+
+
+# By the end of the names of sets: the text of Unterthiner 2020, sec. 4.2; the code of Schürholt 2021 (on kernels alone:
+# ``stats-kernels-1-99``); the notebook that Unterthiner et al. released, and the scores beside it.
+CONVENTIONS = {
+    "": Convention(QUARTILES),
+    "-1-99": Convention((1, 25, 50, 75, 99)),
+    "-std": Convention(QUARTILES, deviation=True),
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ def feature_sets(layout: Layout) -> Mapping[str, FeatureSet]:
     whole = Tensor("all", (layout.size,), 0)
     statistics = {
         "stats": (layout.tensors, "of each tensor"),
+        "stats-kernels": ([layer.weight for layer in layout.layers], "of each layer's weights without biases"),
         "stats-global": ((whole,), "of all weights together"),
         "stats-last": (tensors[-1], "of the last layer's tensors"),
         "stats-first-last": ([*tensors[0], *tensors[-1]], "of the first and the last layer's tensors"),
@@ -48,9 +69,10 @@ def feature_sets(layout: Layout) -> Mapping[str, FeatureSet]:
     for number, parts in enumerate(tensors, start=1):
         found[f"W{number}"] = FeatureSet(f"weights and biases of layer {number}", _slices(parts))
     for name, (parts, where) in statistics.items():
-        for suffix, percentiles in (("", QUARTILES), ("-1-99", WITHOUT_EXTREMES)):
-            description = f"mean, variance and percentiles {'/'.join(map(str, percentiles))} {where}"
-            found[name + suffix] = FeatureSet(description, _statistics(parts, percentiles))
+        for suffix, convention in CONVENTIONS.items():
+            spread = "standard deviation" if convention.deviation else "variance"
+            description = f"mean, {spread} and percentiles {'/'.join(map(str, convention.percentiles))} {where}"
+            found[name + suffix] = FeatureSet(description, _statistics(parts, convention))
     for order in (1, 2):
         found[f"l{order}"] = FeatureSet(f"l{order} norm of each tensor", _norms(layout.tensors, order))
     return found | _OF_HYPERPARAMETERS
@@ -79,15 +101,13 @@ _OF_HYPERPARAMETERS = {
 }
 
 
-def _statistics(
-    parts: Sequence[Tensor], percentiles: Sequence[float]
-) -> Callable[[np.ndarray, pd.DataFrame], np.ndarray]:
-    """Mean, variance and percentiles (linear interpolation) of each part: (rows, 7 * parts) float64.
+def _statistics(parts: Sequence[Tensor], convention: Convention) -> Callable[[np.ndarray, pd.DataFrame], np.ndarray]:
+    """Mean, spread and percentiles of each part: (rows, 7 * parts) float64.
 
     Blocks of rows are taken one per core at a time.
     """
-    width = 2 + len(percentiles)
-    positions = [np.asarray(percentiles) / 100 * (part.size - 1) for part in parts]
+    width = 2 + len(convention.percentiles)
+    positions = [np.asarray(convention.percentiles) / 100 * (part.size - 1) for part in parts]
 
     def compute(weights: np.ndarray, known: pd.DataFrame) -> np.ndarray:
         features = np.empty((len(weights), width * len(parts)))
@@ -102,6 +122,8 @@ def _statistics(
                 below = np.floor(position).astype(np.int64)
                 neighbours = np.concatenate([below, np.ceil(position).astype(np.int64)])
                 columns[:, :2], ordered = row_statistics(readable[rows, part.slice], neighbours)
+                if convention.deviation:
+                    np.sqrt(columns[:, 1], out=columns[:, 1])
                 low, high = np.hsplit(ordered.astype(np.float64), 2)
                 columns[:, 2:] = low + (position - below) * (high - low)
 
