@@ -41,8 +41,8 @@ def population(per_class: int, noise: float, test_noise: float, rate: float) -> 
     """Weights (rows, 100) and labels of a candidate's runs."""
     zoo = resolve("tetris-zoo/seed")
     assert isinstance(zoo.spec.images, TetrisImages)
-    noises = {"train_noise_std": noise, "test_noise_std": test_noise}
-    images = dataclasses.replace(zoo.spec.images, train_per_class=per_class, **noises)
+    drawn = dataclasses.replace(zoo.spec.images, train_per_class=per_class)
+    images = dataclasses.replace(drawn, train_noise_std=noise, test_noise_std=test_noise)
     spec = dataclasses.replace(zoo.spec, images=images)
     fixed = dataclasses.replace(zoo.size.recipe.fixed, learning_rate=rate)
     runs = [dataclasses.replace(run, hyperparameters=fixed) for run in runs_of(zoo)[:RUNS]]

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ class Original:
 
     network: Callable[..., nn.Sequential]
     image: tuple[int, int, int]
-    initialisers: dict[str, Callable[..., object]]
+    initialisers: dict[str, Any]
     initial_bias: float | None
     optimizer: Callable[..., object]
     drop_last: bool
