@@ -139,7 +139,7 @@ def loop_step(network: Network, runs: list[Run], side: int) -> Step:
         model = module(network, values.activation, row, values.dropout)
         settings: dict[str, Any] = {"lr": values.learning_rate, "weight_decay": values.weight_decay}
         if values.optimizer == "sgd":
-            settings["momentum"] = 0.9
+            settings["momentum"] = run.training.optimizers.sgd.momentum
         models.append((model, OPTIMIZERS[values.optimizer](model.parameters(), **settings)))
     turns = itertools.cycle(models)
 

@@ -88,6 +88,13 @@ def test_orthogonal_kernels_have_orthonormal_rows():
     np.testing.assert_allclose(kernels @ kernels.transpose(0, 2, 1), np.tile(np.eye(16), (20, 1, 1)), atol=1e-6)
 
 
+def test_no_entry_of_an_orthogonal_matrix_prefers_a_sign():
+    """As a decomposition's would: among all of them, each entry is as often above 0 as below."""
+    runs = [Run(f"r{seed}", "c", dataclasses.replace(BASE, init="orthogonal"), seed) for seed in range(400)]
+    positive = (initial_weights(flat((6, 6)), runs, torch.device("cpu")) > 0).double().mean(dim=0)
+    assert (positive - 0.5).abs().max() < 5 * 0.5 / 20
+
+
 def test_biases_start_at_the_runs_constant():
     runs = [Run("r", "c", BASE, 1, Training(initial_bias=bias)) for bias in (0.0, 0.01)]
     weights = initial_weights(NETWORK, runs, torch.device("cpu")).numpy()

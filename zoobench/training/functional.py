@@ -98,7 +98,9 @@ def gradient(
     return torch.cat(found), torch.cat(right)
 
 
-def _loss_of(function: _Function) -> Callable[..., torch.Tensor]:
+def _loss_of(function: _Function) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+    """The loss of a batch, and the most likely class of each of its images."""
+
     def loss(
         weights: torch.Tensor,
         images: torch.Tensor,

@@ -60,8 +60,8 @@ SEED = ZooSpec(
     also_known_as="TETRIS-SEED",
     default=True,
     scales=(
-        ("full", Scale(_SEED_RECIPE, runs=1000, checkpoints=_EPOCHS, chunk=1000)),
-        ("lite", Scale(_SEED_RECIPE, runs=200, checkpoints=_EPOCHS, chunk=200)),
+        ("full", Scale(_SEED_RECIPE, runs=1000, checkpoints=_EPOCHS, chunk=500)),
+        ("lite", Scale(_SEED_RECIPE, runs=200, checkpoints=_EPOCHS, chunk=100)),
         ("tiny", Scale(_TINY_RECIPE, runs=40, checkpoints=tuple(range(1, 7)), chunk=16, train_images=80)),
     ),
     deviations=(_IMAGES_DIFFER,),
@@ -93,8 +93,8 @@ HYP = ZooSpec(
     summary="MLPs of 100 weights over 36 configurations (activation, initialiser, learning rate) x 100 seeds.",
     also_known_as="TETRIS-HYP",
     scales=(
-        ("full", Scale(_HYP_RECIPE, runs=3600, checkpoints=_EPOCHS, chunk=1200)),
-        ("lite", Scale(replace(_HYP_RECIPE, seeds=20), runs=720, checkpoints=_EPOCHS, chunk=720)),
+        ("full", Scale(_HYP_RECIPE, runs=3600, checkpoints=_EPOCHS, chunk=600)),
+        ("lite", Scale(replace(_HYP_RECIPE, seeds=20), runs=720, checkpoints=_EPOCHS, chunk=360)),
         ("tiny", Scale(replace(_HYP_RECIPE, seeds=6), runs=72, checkpoints=_EPOCHS[:4], chunk=30, train_images=80)),
     ),
     deviations=(
