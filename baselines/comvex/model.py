@@ -139,6 +139,7 @@ class ComVeXModel(PreTrainedModel):
             module.reset_parameters()
             draw = look_up("init", self.config.init, INITS)
             if draw is not None:
+                assert module.bias is not None
                 draw(module.weight)
                 nn.init.zeros_(module.bias)
 
