@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench growth reliability reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema pin clean
+.PHONY: quickstart test lint unit browser lite bench growth reliability reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema coverage pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +86,9 @@ page: $(VENV)/.dev browser  ## The page of the committed results, leaderboard/in
 
 schema: $(VENV)/.dev  ## The JSON schema of results, for the docs.
 	$(BIN)/python -c 'import json; from zoobench.scoring.results import Result; print(json.dumps(Result.model_json_schema(), indent=1, ensure_ascii=False))' > docs/result.schema.json
+
+coverage: $(VENV)/.dev  ## How often intervals cover, and equal methods are told apart: docs/intervals.md; half an hour.
+	$(BIN)/python -m benchmarks.coverage
 
 pin:  ## Write constraints.txt anew from the newest versions.
 	$(PYTHON) -m venv build/constraints

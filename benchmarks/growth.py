@@ -32,8 +32,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from zoobench.building.build import build
 from zoobench.data import weights
 from zoobench.publishing.documents import hardware, table, write
-from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
+from zoobench.scoring.jackknife import Jackknife
 from zoobench.training import population
 from zoobench.training.images import Images
 from zoobench.weightspace import features
@@ -94,7 +94,7 @@ def statistics_weights(folder: Path, width: int) -> Job:
 def score_rows(folder: Path, rows: int) -> Job:
     os.environ["ZOOBENCH_DATA"] = str(folder / f"labels-{rows}")
     path = folder / f"labels-{rows}" / "predictions.parquet"
-    return lambda: evaluate(path, bootstrap=Bootstrap(resamples=100))
+    return lambda: evaluate(path, jackknife=Jackknife(groups=100))
 
 
 @dataclass(frozen=True)

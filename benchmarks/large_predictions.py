@@ -29,9 +29,9 @@ _SCORE = """
 import sys, time
 from pathlib import Path
 from zoobench.scoring.harness import evaluate
-from zoobench.scoring.bootstrap import Bootstrap
+from zoobench.scoring.jackknife import Jackknife
 start = time.perf_counter()
-result = evaluate(Path(sys.argv[1]), bootstrap=Bootstrap(resamples=int(sys.argv[2])))
+result = evaluate(Path(sys.argv[1]), jackknife=Jackknife(groups=int(sys.argv[2])))
 peak = next(line for line in open("/proc/self/status", encoding="utf-8") if line.startswith("VmHWM")).split()[1]
 print(time.perf_counter() - start, int(peak) / 1e6, result.results[0].tasks["accuracy"].scores["kendall_tau"])
 """

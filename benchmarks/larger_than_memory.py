@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from zoobench.data import hub, manifest, schema
 from zoobench.data.folder import Places
-from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.harness import evaluate
+from zoobench.scoring.jackknife import Jackknife
 from zoobench.weightspace import features
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
@@ -97,7 +97,7 @@ def work(home: Path) -> None:
     write_predictions(home / "predictions.parquet", pa.Table.from_pandas(split.labels), zoo.id)
     del statistics
     start = time.perf_counter()
-    result = evaluate(home / "predictions.parquet", bootstrap=Bootstrap(resamples=100))
+    result = evaluate(home / "predictions.parquet", jackknife=Jackknife(groups=100))
     done("scoring, 100 resamples", start)
     tau = str(result.results[0].tasks["accuracy"].scores["kendall_tau"])
     report = {"rows": len(split.weights), "matrix_GB": round(split.weights.nbytes / 1e9, 1), "seconds": seconds}

@@ -17,9 +17,9 @@ from .targets import labels_of
 
 # What was scored, and by which version: told apart by what came out of it alone. And what results do not keep.
 _NOT_COMPARED = {"inputs_sha256", "predictions_sha256", "zoobench", "by_seed"}
-# Of the last of ten digits, and of the last bit of resampled means.
+# Of the last of ten digits, and of the last bit of means without a group of runs.
 _DIGITS = {"rel_tol": 1e-9, "abs_tol": 1e-12}
-_RESAMPLED = {"rel_tol": 2.0**-22, "abs_tol": 1.5 * 2.0**-20}
+_WITHOUT = {"rel_tol": 0.0, "abs_tol": 1.5 * 2.0**-24}
 
 
 def check(board: Path, on_step: Callable[[str], None] = lambda name: None) -> list[str]:
@@ -79,7 +79,7 @@ def _between(where: str, kept: Any, fresh: Any, tolerance: dict[str, float] = _D
                 if name not in kept or name not in fresh:
                     yield f"{path} is {'not kept' if name not in kept else 'kept, and not what is scored now'}"
                 elif name not in _NOT_COMPARED:
-                    close = _RESAMPLED if name == "mean_resamples" else tolerance
+                    close = _WITHOUT if name == "without" else tolerance
                     yield from _between(path, kept[name], fresh[name], close)
         case list(), list() if len(kept) == len(fresh):
             for position, (one, other) in enumerate(zip(kept, fresh, strict=True)):

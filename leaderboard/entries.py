@@ -23,7 +23,7 @@ from zoobench.zoos.layout import layout_of
 
 from .description import FILE_NAME, Description, read_description
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 _COUNTED_ON = 512
 # Parameters that say how long is trained.
 _LENGTHS = ("max_epochs", "epochs", "steps")

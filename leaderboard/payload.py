@@ -22,8 +22,9 @@ def payload(submissions: Sequence[ScoredSubmission]) -> dict[str, Any]:
     """Everything on the page, from scored submissions.
 
     ``submissions`` are by name. Each of ``boards`` holds the scores of its rows by task and metric, each score a list:
-    value, low, high, spread over seeds (``null`` where undefined); a row's ``places`` are by ranking: rank and the
-    ends of its interval. ``overall`` holds the means of each board of a protocol, ``transfers`` what was scored out of
+    value, low, high, spread over seeds (``null`` where undefined); a row's ``over`` has what it gains over the
+    hyperparameters' reference, by task and in the mean of these; its ``places`` are by ranking: rank and the ends of
+    its interval. ``overall`` holds the means of each board of a protocol, ``transfers`` what was scored out of
     distribution, ``literature`` what papers report, by zoo.
     """
     listed = boards(submissions)
@@ -98,6 +99,8 @@ def _board(board: Board) -> dict[str, Any]:
         "runs": first.runs,
         "rows": first.rows,
         "tasks": list(board.tasks),
+        "ranked": board.ranked,
+        "detectable": _short(board.detectable),
         "entries": [_row(row) for row in board.rows],
         "references": {
             reference.name: {
@@ -117,11 +120,22 @@ def _row(row: Row) -> dict[str, Any]:
         "places": _places(row.places),
         "parameters": row.scored.submission.parameters_on(row.result.zoo),
         "scores": _scores(row.result.tasks),
+        "over": _over(row),
         "points": {task: points.predicted for task, points in row.result.points.items()},
         "confusion": {
             name: task.confusion.model_dump() for name, task in row.result.tasks.items() if task.confusion is not None
         },
     }
+
+
+def _over(row: Row) -> dict[str, Any]:
+    by_task = {
+        name: {"difference": _score(over.difference)} | ({} if over.left_r2 is None else {"left": _score(over.left_r2)})
+        for name, task in row.result.tasks.items()
+        if (over := task.over_hyperparameters) is not None
+    }
+    gain = row.result.mean and row.result.mean.over_hyperparameters
+    return {"mean": _score(gain) if gain else [], "tasks": by_task}
 
 
 def _overall(ranked: Overall) -> dict[str, Any]:

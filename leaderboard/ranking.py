@@ -1,33 +1,34 @@
-"""Ranking: one board per zoo and stamp, submissions ordered by the mean of their main metric over the zoo's tasks.
+"""Ranking: one board per zoo and stamp, submissions ordered by their mean skill over the zoo's targets.
 
-Over all zoos, by the mean of these means: over the zoos of a family, then over the families.
+Over all zoos, by the mean of these means: over the zoos of a family, then over the families. A zoo counts there once
+half of the submissions are ranked on it, and with nothing, as for the constant, for those that are not: another zoo
+takes nobody's rank away.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from zoobench import zoos
+from zoobench.scoring import protocols, tasks
+from zoobench.scoring.averages import mean_skill
 from zoobench.scoring.tasks import tasks_of
 
+from .contenders import Contender, better, detectable, part_of
 from .description import TRACKS
-from .results import LARGEST, BoardResult, ScoredSubmission
+from .results import BoardResult, ScoredSubmission
 
 # Every track by itself, and all submissions together.
 RANKINGS = ("all", *TRACKS)
-_ENDS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Place:
     """A rank, and the interval of ranks that a submission may have.
 
-    The interval lies behind those that are better, and before those that are worse, by a paired bootstrap over runs at
-    95 %.
+    The interval lies behind those that are better, and before those that are worse, as all pairs together tell (see
+    ``contenders``).
     """
 
     rank: int
@@ -62,45 +63,35 @@ class Row(Standing):
 
 @dataclass(frozen=True)
 class Board:
-    """Submissions whose scores may be compared: same zoo, labels, split, protocol, task and metric versions."""
+    """Submissions whose scores may be compared: same zoo, labels, split, protocol, task and metric versions.
+
+    Not all boards are ``ranked`` (see ``protocols``): the places of the others are empty. Differences below
+    ``detectable`` are mostly missed there (see ``contenders``).
+    """
 
     zoo: str
     labels_sha256: str
     protocol: str
     tasks: tuple[str, ...]
     rows: tuple[Row, ...]
+    ranked: bool = True
+    detectable: float | None = None
 
 
 @dataclass(frozen=True)
 class OverallRow(Standing):
-    """A submission over all zoos, by the mean of the means of its rows."""
+    """A submission over all zoos, by the mean of the means of its rows; what it is not ranked on counts 0."""
 
     by_zoo: Mapping[str, Row]
 
 
 @dataclass(frozen=True)
 class Overall:
-    """Submissions on all zoos under one protocol."""
+    """Submissions on all zoos under one protocol; ``zoos`` are those that count."""
 
     protocol: str
     zoos: tuple[str, ...]
     rows: tuple[OverallRow, ...]
-
-
-@dataclass(frozen=True)
-class _Contender:
-    """What is ranked: a mean, and the same on each resample of the runs, if it is known."""
-
-    scored: ScoredSubmission
-    mean: float | None
-    drawn: np.ndarray | None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        if self.mean is None or self.drawn is None or np.abs(self.drawn).max() >= LARGEST:
-            return None
-        low, high = np.quantile(self.drawn, _ENDS)
-        return float(low), float(high)
 
 
 def boards(submissions: Sequence[ScoredSubmission]) -> list[Board]:
@@ -126,25 +117,34 @@ def overall(listed: Sequence[Board]) -> list[Overall]:
         of_zoo: dict[str, Board] = {}
         for board in listed:
             known = of_zoo.get(board.zoo)
-            if board.protocol == protocol and (known is None or len(board.rows) > len(known.rows)):
+            if board.protocol == protocol and board.ranked and (known is None or len(board.rows) > len(known.rows)):
                 of_zoo[board.zoo] = board
         rows: dict[str, dict[str, Row]] = {}
         for zoo, board in of_zoo.items():
             for row in board.rows:
                 rows.setdefault(row.scored.name, {})[zoo] = row
-        ordered = _ordered([_over_zoos(by_zoo, tuple(of_zoo)) for by_zoo in rows.values()])
+        counting = tuple(zoo for zoo, board in of_zoo.items() if 2 * _ranked(board) >= len(rows))
+        ordered = _ordered([_over_zoos(by_zoo, counting) for by_zoo in rows.values()])
         listed_rows = [
             OverallRow(one.scored, one.mean, one.interval, place, rows[one.scored.name])
             for one, place in zip(ordered, _places(ordered), strict=True)
         ]
-        found.append(Overall(protocol, tuple(of_zoo), tuple(listed_rows)))
+        found.append(Overall(protocol, counting, tuple(listed_rows)))
     return found
+
+
+def _ranked(board: Board) -> int:
+    return sum(row.mean is not None for row in board.rows)
 
 
 def main_value(result: BoardResult, task: str) -> float | None:
     """The main metric of a task, ``None`` where it is missing or undefined."""
+    return _value(result, task, tasks.get(task).main_metric)
+
+
+def _value(result: BoardResult, task: str, metric: str) -> float | None:
     found = result.tasks.get(task)
-    return found.scores[found.main_metric].value if found else None
+    return found.scores[metric].value if found else None
 
 
 def _comparable(one: BoardResult, other: BoardResult) -> bool:
@@ -158,74 +158,54 @@ def _board(group: list[tuple[ScoredSubmission, BoardResult]]) -> Board:
     # A task whose target is constant, as the epoch is of final checkpoints, is predicted and has no score for anyone.
     predicted = {task for _, result in group for task in result.tasks}
     scored_by_someone = {task for task in predicted for _, result in group if main_value(result, task) is not None}
-    tasks = tuple(task for task in declared if task not in predicted - scored_by_someone)
+    names = tuple(task for task in declared if task not in predicted - scored_by_someone)
     results = {scored.name: result for scored, result in group}
-    ordered = _ordered([_over_tasks(scored, result, tasks) for scored, result in group])
+    ordered = _ordered([_over_tasks(scored, result, names) for scored, result in group])
+    ranked = protocols.get(first.stamp.protocol).ranked(zoos.resolve(first.zoo).spec)
     rows = tuple(
         Row(one.scored, one.mean, one.interval, place, results[one.scored.name])
-        for one, place in zip(ordered, _places(ordered), strict=True)
+        for one, place in zip(ordered, _places(ordered) if ranked else [{}] * len(ordered), strict=True)
     )
-    return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, tasks, rows)
+    smallest = detectable([one for one in ordered if one.mean is not None])
+    return Board(first.zoo, first.stamp.labels_sha256, first.stamp.protocol, names, rows, ranked, smallest)
 
 
-def _over_tasks(scored: ScoredSubmission, result: BoardResult, tasks: tuple[str, ...]) -> _Contender:
-    values = [main_value(result, task) for task in tasks]
-    defined = [value for value in values if value is not None]
-    mean = _mean(defined) if defined and len(defined) == len(tasks) else None
-    return _Contender(scored, mean, np.array(result.mean_resamples) if result.mean_resamples else None)
+def _over_tasks(scored: ScoredSubmission, result: BoardResult, names: tuple[str, ...]) -> Contender:
+    wanted = [task for task in map(tasks.get, names) if task.ranked]
+    skills = {task.name: _value(result, task.name, task.ranking_metric) for task in wanted}
+    defined = {name: skill for name, skill in skills.items() if skill is not None}
+    mean = float(mean_skill(defined)) if defined and len(defined) == len(skills) else None
+    return Contender(scored, mean, None if result.mean is None else {result.zoo: part_of(result.mean)})
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None of what is undefined, or too large to be added up."""
-    known = [value for value in values if value is not None]
-    mean = sum(known) / len(known)
-    return mean if len(known) == len(values) and math.isfinite(mean) else None
-
-
-def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> _Contender:
+def _over_zoos(rows: Mapping[str, Row], wanted: tuple[str, ...]) -> Contender:
     scored = next(iter(rows.values())).scored
-    if any(zoo not in rows or rows[zoo].mean is None for zoo in wanted):
-        return _Contender(scored, None, None)
-    families: dict[str, list[Row]] = {}
+    known = {zoo: rows[zoo] for zoo in wanted if zoo in rows and rows[zoo].mean is not None}
+    if not known:
+        return Contender(scored, None, None)
+    families: dict[str, int] = {}
     for zoo in wanted:
-        families.setdefault(zoo.partition("/")[0], []).append(rows[zoo])
-    mean = _mean([_mean([row.mean for row in members]) for members in families.values()])
-    drawn = [[row.result.mean_resamples or [] for row in members] for members in families.values()]
-    # None where one is unknown, or they are of other resamples.
-    if len(lengths := {len(values) for members in drawn for values in members}) > 1 or 0 in lengths:
-        return _Contender(scored, mean, None)
-    return _Contender(scored, mean, np.mean([np.mean(members, axis=0) for members in drawn], axis=0))
+        family = zoo.partition("/")[0]
+        families[family] = families.get(family, 0) + 1
+    shares = {zoo: 1 / len(families) / families[zoo.partition("/")[0]] for zoo in wanted}
+    mean = sum(shares[zoo] * (row.mean or 0) for zoo, row in known.items())
+    parts = {zoo: part_of(row.result.mean, shares[zoo]) for zoo, row in known.items() if row.result.mean is not None}
+    return Contender(scored, mean, parts if len(parts) == len(known) else None)
 
 
-def _ordered(contenders: Sequence[_Contender]) -> list[_Contender]:
+def _ordered(contenders: Sequence[Contender]) -> list[Contender]:
     """Best first, those without a mean last."""
     return sorted(contenders, key=lambda one: (one.mean is None, -(one.mean or 0), one.scored.name))
 
 
-def _places(ordered: Sequence[_Contender]) -> list[dict[str, Place]]:
+def _places(ordered: Sequence[Contender]) -> list[dict[str, Place]]:
     """Of each, its place in every ranking that it belongs to."""
     ranked = [one for one in ordered if one.mean is not None]
-    better = _better([one.drawn for one in ranked])
     places: list[dict[str, Place]] = [{} for _ in ordered]
     for ranking in RANKINGS:
         members = [k for k, one in enumerate(ranked) if ranking in ("all", one.scored.submission.track)]
-        among = better[np.ix_(members, members)]
+        among = better([ranked[k] for k in members])
         for position, k in enumerate(members):
             low, high = 1 + int(among[:, position].sum()), len(members) - int(among[position].sum())
             places[k][ranking] = Place(position + 1, low, high)
     return places
-
-
-def _better(drawn: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Which (row) is better than which (column), where the resamples tell them apart."""
-    count = len(drawn)
-    better = np.zeros((count, count), bool)
-    for k, one in enumerate(drawn):
-        if one is None:
-            continue
-        others = {j: other for j, other in enumerate(drawn) if j > k and other is not None and len(other) == len(one)}
-        if not others:
-            continue
-        low, high = np.quantile(one - np.stack(list(others.values())), _ENDS, axis=1)
-        better[k, list(others)], better[list(others), k] = low > 0, high < 0
-    return better

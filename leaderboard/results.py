@@ -1,8 +1,8 @@
 """Scored submissions, and the two files that each is kept in.
 
 ``results/<name>.json`` has the scores, one on a line (see ``lines``). ``results/<name>.parquet`` has what nobody reads
-and ranking and the page need: the resampled means and the drawn predictions. What is the same for all submissions is in
-neither, but beside the labels (``targets``); reading puts it together again.
+and ranking and the page need: the means without each group of runs, and the drawn predictions. What is the same for all
+submissions is in neither, but beside the labels (``targets``); reading puts it together again.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, StringConstraints
 
 from zoobench.errors import ZoobenchError
 from zoobench.files import locked, write_atomically
-from zoobench.scoring.results import Confusion, Finite, Score, Stamp, TaskResult, ZooResult
+from zoobench.scoring.results import Confusion, Finite, OverReference, Score, Stamp, TaskResult, ZooResult
 from zoobench.strict import Strict
 from zoobench.zoos import resolve
 
@@ -33,19 +32,17 @@ from .submission import is_name
 from .targets import UNREADABLE, Axis, Targets, read_targets, why
 
 RESULTS = "results"
-SCHEMA_VERSION = 4
-# Of resampled means, which are kept in single precision; one that is kept as this is at least as far from zero.
-LARGEST = float(np.finfo(np.float32).max)
+SCHEMA_VERSION = 5
 _INPUTS = b"zoobench.inputs_sha256"
 _BULK = pa.schema(
     [
         ("zoo", pa.string()),
         ("protocol", pa.string()),
-        ("mean_resamples", pa.list_(pa.float32())),
+        ("without", pa.list_(pa.float32())),
         ("points", pa.map_(pa.string(), pa.binary())),
     ]
 )
-_RESAMPLES = "mean_resamples.list.element"
+_WITHOUT = "without.list.element"
 
 
 class Points(Strict):
@@ -55,15 +52,28 @@ class Points(Strict):
     predicted: str
 
 
+class MeanSkill(Finite):
+    """The mean skill (see ``averages``) of the tasks that have a score, as ranking needs it.
+
+    ``without`` has it without each group of runs, in single precision; ``seed_variance`` is what so many ``seeds`` add
+    to the variance over runs. ``over_hyperparameters`` is the mean skill of the tasks that the hyperparameters'
+    reference predicts, less its.
+    """
+
+    without: list[float]
+    seed_variance: float
+    seeds: int
+    over_hyperparameters: Score | None = None
+
+
 class BoardResult(ZooResult, Finite):
     """A result, with what ranking and the page need; in distribution only, but for the scores.
 
-    ``mean_resamples`` is the mean of the tasks' main metrics on each resample of the runs, in single precision to a
-    millionth and up to ``LARGEST``, of the tasks that have a score; ``None`` where tasks of the zoo are missing, or a
-    resample has no score. ``points`` are of the regression tasks.
+    ``mean`` is ``None`` where tasks of the zoo are missing, or undefined without some of the runs. ``points`` are of
+    the regression tasks.
     """
 
-    mean_resamples: list[float] | None = None
+    mean: MeanSkill | None = None
     points: dict[str, Points] = Field(default_factory=dict)
 
 
@@ -84,14 +94,24 @@ class _StoredStamp(Finite):
     """What the stamps of all results of one scoring share; versions of all tasks and metrics that they have."""
 
     split: str
-    bootstrap: dict[str, float]
+    jackknife: dict[str, float]
     zoobench: str
     task_versions: dict[str, int]
     metric_versions: dict[str, int]
 
 
+class _StoredMean(Finite):
+    seed_variance: float
+    seeds: int
+    over_hyperparameters: list[Any] | None = None
+
+
 class _StoredResult(Strict):
-    """``scores`` by task and metric, each a row of ``lines``; ``confusion`` by task."""
+    """``scores`` by task and metric, each a row of ``lines``; ``confusion`` by task.
+
+    ``over_hyperparameters`` by task: rows of the difference and, in regression, of what is left. ``mean`` as in
+    ``MeanSkill``, less what is in the parquet file.
+    """
 
     zoo: str
     trained_on: str
@@ -101,6 +121,8 @@ class _StoredResult(Strict):
     seeds: list[int] | None = None
     scores: dict[str, dict[str, list[Any]]]
     confusion: dict[str, list[list[int]]] = Field(default_factory=dict)
+    over_hyperparameters: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
+    mean: _StoredMean | None = None
 
 
 class _Stored(Strict):
@@ -126,7 +148,7 @@ def write_scored(board: Path, scored: ScoredSubmission) -> None:
         compression="ZSTD",
         compression_level=19,
         use_dictionary=False,
-        use_byte_stream_split=[_RESAMPLES],
+        use_byte_stream_split=[_WITHOUT],
         write_statistics=False,
     )
     write_atomically(path.with_suffix(".parquet"), sink.getvalue().to_pybytes())
@@ -270,7 +292,7 @@ def _stored(scored: ScoredSubmission) -> _Stored:
         inputs_sha256=scored.inputs_sha256,
         stamp=_StoredStamp(
             split=stamps[0].split,
-            bootstrap=stamps[0].bootstrap,
+            jackknife=stamps[0].jackknife,
             zoobench=stamps[0].zoobench,
             task_versions={task: version for stamp in stamps for task, version in stamp.task_versions.items()},
             metric_versions={metric: version for stamp in stamps for metric, version in stamp.metric_versions.items()},
@@ -292,6 +314,21 @@ def _stored_result(result: BoardResult) -> _StoredResult:
             for name, task in result.tasks.items()
         },
         confusion={name: task.confusion.counts for name, task in result.tasks.items() if task.confusion is not None},
+        over_hyperparameters={
+            name: {field: row_of(score) for field, score in over if score is not None}
+            for name, task in result.tasks.items()
+            if (over := task.over_hyperparameters) is not None
+        },
+        mean=_stored_mean(result.mean),
+    )
+
+
+def _stored_mean(mean: MeanSkill | None) -> _StoredMean | None:
+    if mean is None:
+        return None
+    gain = mean.over_hyperparameters
+    return _StoredMean(
+        seed_variance=mean.seed_variance, seeds=mean.seeds, over_hyperparameters=None if gain is None else row_of(gain)
     )
 
 
@@ -300,7 +337,7 @@ def _bulk(scored: ScoredSubmission) -> pa.Table:
         {
             "zoo": result.zoo,
             "protocol": result.stamp.protocol,
-            "mean_resamples": result.mean_resamples,
+            "without": result.mean and result.mean.without,
             "points": [(task, base64.b64decode(points.predicted)) for task, points in result.points.items()],
         }
         for result in scored.results
@@ -323,7 +360,7 @@ def _whole(
     """A result as it was when it was scored."""
     tasks = {name: _task(name, stored, targets) for name in stored.scores}
     metrics = {metric for task in tasks.values() for metric in task.scores}
-    own: Mapping[str, Any] = {"mean_resamples": None, "points": ()}
+    own: Mapping[str, Any] = {"without": None, "points": ()}
     if stored.zoo == stored.trained_on:
         own = bulk[stored.zoo, stored.protocol]
     return BoardResult(
@@ -344,12 +381,24 @@ def _whole(
             protocol=stored.protocol,
             task_versions={name: stamp.task_versions[name] for name in tasks},
             metric_versions={name: version for name, version in stamp.metric_versions.items() if name in metrics},
-            bootstrap=stamp.bootstrap,
+            jackknife=stamp.jackknife,
             zoobench=stamp.zoobench,
             predictions_sha256=stored.predictions_sha256,
         ),
-        mean_resamples=own["mean_resamples"],
+        mean=_mean(stored.mean, own["without"]),
         points={name: _points(targets, name, drawn) for name, drawn in own["points"]},
+    )
+
+
+def _mean(stored: _StoredMean | None, without: list[float] | None) -> MeanSkill | None:
+    if stored is None or without is None:
+        return None
+    gain = stored.over_hyperparameters
+    return MeanSkill(
+        without=without,
+        seed_variance=stored.seed_variance,
+        seeds=stored.seeds,
+        over_hyperparameters=None if gain is None else score_of_row(gain),
     )
 
 
@@ -361,6 +410,7 @@ def _task(name: str, stored: _StoredResult, targets: Targets) -> TaskResult:
     confusion = None
     if name in stored.confusion:
         confusion = Confusion(classes=task.classes or [], counts=stored.confusion[name])
+    over = stored.over_hyperparameters.get(name)
     return TaskResult(
         kind=task.kind,
         main_metric=task.main_metric,
@@ -368,6 +418,9 @@ def _task(name: str, stored: _StoredResult, targets: Targets) -> TaskResult:
         scores=scores,
         tau_ceiling=task.tau_ceiling,
         confusion=confusion,
+        over_hyperparameters=None
+        if over is None
+        else OverReference(**{field: score_of_row(row) for field, row in over.items()}),
     )
 
 

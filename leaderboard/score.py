@@ -14,18 +14,21 @@ from zoobench import __version__, zoos
 from zoobench.data import hub
 from zoobench.errors import ZoobenchError, shown
 from zoobench.files import locked, remove_abandoned, sha256_of
-from zoobench.scoring import harness, tasks
-from zoobench.scoring.averages import Resampled
+from zoobench.scoring import harness
+from zoobench.scoring.averages import Estimates, mean_skill
+from zoobench.scoring.jackknife import Jackknife, over_seeds, spread_of
 from zoobench.scoring.joining import Joined
 from zoobench.scoring.metrics import METRICS
 from zoobench.scoring.predictions import read_predictions
+from zoobench.scoring.results import Score
+from zoobench.scoring.scores import given, rounded
 from zoobench.scoring.tasks import tasks_of
 
 from .results import (
-    LARGEST,
     RESULTS,
     SCHEMA_VERSION,
     BoardResult,
+    MeanSkill,
     Points,
     ScoredSubmission,
     labels_of_results,
@@ -48,8 +51,8 @@ from .targets import (
     shown_rows,
 )
 
-# Resampled means are multiples of this: six decimals, about, and a third fewer bytes than single precision has.
-_STEP = 2.0**-20
+# Means without a group of runs are multiples of this: seven decimals, about, in single precision.
+_STEP = 2.0**-24
 
 
 def inputs_of(submission: Submission, store: hub.Store) -> str:
@@ -96,12 +99,12 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
     with reading(f"the labels of {submission.name}"):
         inputs = inputs_of(submission, store)
         found = harness.score(paths, BOARD_PROTOCOLS, store=store)
-    means = {(part.zoo, part.protocol): _mean_resamples(part) for part in found.resampled}
+    means = {(part.zoo, part.protocol): _mean(part) for part in found.estimates}
     results = []
     for part, joined in zip(found.result.results, found.joined, strict=True):
         extra: dict[str, object] = {}
         if part.zoo == part.trained_on:
-            extra["mean_resamples"] = means[part.zoo, part.stamp.protocol]
+            extra["mean"] = means[part.zoo, part.stamp.protocol]
             extra["points"] = _points(joined) if part.stamp.protocol == BOARD_PROTOCOLS[0] else {}
         results.append(BoardResult.model_validate(part.model_dump() | extra))
     return ScoredSubmission(
@@ -113,15 +116,32 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
     )
 
 
-def _mean_resamples(part: Resampled) -> list[float] | None:
-    wanted = [task.name for task in tasks_of(zoos.resolve(part.zoo).spec)]
-    if any(task not in part.values for task in wanted):
+def _mean(part: Estimates) -> MeanSkill | None:
+    wanted = [task for task in tasks_of(zoos.resolve(part.zoo).spec) if task.ranked]
+    if any(task.name not in part.values for task in wanted):
         return None
-    main = [part.values[task][tasks.get(task).main_metric] for task in wanted]
-    defined = [values[1:] for values in main if np.isfinite(values[0])]
-    mean = np.mean(defined, axis=0) if defined else np.array([np.nan])
-    short = np.clip(np.round(mean / _STEP) * _STEP, -LARGEST, LARGEST).astype(np.float32)
-    return [float(value) for value in short] if np.isfinite(short).all() else None
+    skills = {task.name: part.values[task.name][task.ranking_metric] for task in wanted}
+    defined = {name: values for name, values in skills.items() if np.isfinite(values[:, 0]).all()}
+    # Files of one submission have the same seeds, but one task may come from one file alone.
+    if not defined or len({len(values) for values in defined.values()}) > 1:
+        return None
+    mean = mean_skill(defined)
+    deleted = np.round(mean.mean(axis=0)[1:] / _STEP) * _STEP
+    seeds = over_seeds(mean)
+    if not np.isfinite(deleted).all():
+        return None
+    gain = mean_skill(part.gains) if part.gains else None
+    return MeanSkill(
+        without=[float(value) for value in deleted],
+        seed_variance=rounded(seeds.variance) or 0.0,
+        seeds=len(mean),
+        over_hyperparameters=None if gain is None else _gain(gain),
+    )
+
+
+def _gain(values: np.ndarray) -> Score:
+    value = float(values[:, 0].mean())
+    return given(value, Jackknife().around(value, spread_of(values)), "a score is undefined")
 
 
 def _points(joined: Joined) -> dict[str, Points]:

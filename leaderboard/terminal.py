@@ -1,4 +1,4 @@
-"""Boards for the terminal: the value of each task's main metric; the page adds the intervals."""
+"""Boards for the terminal: the mean skill and each task's main metric; the page adds the intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def board_table(board: Board, ranking: str) -> Table:
     )
     table.add_column("#", justify="right")
     table.add_column("submission", no_wrap=True)
-    table.add_column("mean", justify="right")
+    table.add_column("mean\nskill", justify="right")
     for task in board.tasks:
         table.add_column(task.replace("_", "\n"), justify="right", min_width=5, overflow="fold")
     for row in board.rows:

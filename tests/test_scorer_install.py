@@ -85,7 +85,7 @@ def test_it_scores_as_the_whole_package_does(run, predictions, tmp_path):
 
 def test_the_modules_for_the_evaluate_library_are_there(run):
     code = "import os, zoobench.evaluate_modules as m; print(*sorted(os.listdir(m.folder())))"
-    assert "zoobench_accuracy zoobench_kendall_tau zoobench_macro_f1" in run("-c", code).stdout
+    assert "zoobench_accuracy zoobench_class_skill zoobench_kendall_tau zoobench_macro_f1" in run("-c", code).stdout
 
 
 def test_it_compares_and_perturbs_too(run, predictions, tiny):

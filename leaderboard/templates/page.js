@@ -51,6 +51,10 @@ function about(view) {
     ", labels ",
     el("code", {}, board.labels.slice(0, 12)),
     ".",
+    known(board.detectable)
+      ? ` Of two submissions that differ by ${number(board.detectable)} in mean skill, a test of the pair alone finds it in four cases of five (median over pairs).`
+      : null,
+    board.ranked ? null : " Not ranked: the runs differ in their seed alone and end alike.",
   );
 }
 

@@ -53,10 +53,10 @@ function overallView() {
     return {
       title: "All zoos",
       about:
-        "Mean over each zoo's tasks of R² (of accuracy for classes); their mean over the zoos of a family, then over the families.",
+        "Mean over each zoo's targets of skill: R² where it is above 0, and the same share of errors avoided for classes; their mean over the zoos of a family, then over the families. A zoo that a submission does not predict counts 0.",
       columns,
       rows,
-      mean: { label: "mean", higher: true },
+      mean: { label: "mean skill", higher: true },
     };
   const name = metricOf(state.task);
   const by = Object.fromEntries(found.zoos.map((zoo) => [zoo, largestBoard(zoo)]));
@@ -80,6 +80,31 @@ function overallView() {
   };
 }
 
+// What is gained over predictions from the hyperparameters alone: of one task, or in the mean of those that have it.
+function overColumns(board, one) {
+  const has = (task) => board.entries.some((entry) => (task ? entry.over.tasks[task] : entry.over.mean.length));
+  if (!has(one)) return [];
+  const column = (key, label, title, of) => ({ key, label, title, higher: true, of });
+  if (one === null)
+    return [
+      column(
+        "Δ",
+        "Δ hyperparameters",
+        "mean skill less that of the reference that knows how networks were trained, over the tasks that it predicts",
+        (over) => over.mean,
+      ),
+    ];
+  return [
+    column(
+      "Δ",
+      "Δ hyperparameters",
+      "less the reference that knows how networks were trained, on the same runs",
+      (over) => over.tasks[one]?.difference,
+    ),
+    column("left", "R² of the rest", "R² of what that reference leaves", (over) => over.tasks[one]?.left),
+  ];
+}
+
 function boardView(board) {
   const tasks = state.task === "" ? board.tasks : board.tasks.filter((task) => task === state.task);
   const one = tasks.length === 1 && state.task !== "" ? tasks[0] : null;
@@ -101,19 +126,24 @@ function boardView(board) {
         of: (scores) => scores[task]?.[metricOf(task)],
       }));
   const scored = (scores) => Object.fromEntries(columns.map((column) => [column.key, column.of(scores) ?? []]));
+  const gains = overColumns(board, one);
+  const over = (entry) => Object.fromEntries(gains.map((column) => [column.key, column.of(entry.over) ?? []]));
   return {
     title: one ? `${board.zoo}, ${one}` : board.zoo,
     board,
-    columns,
+    columns: [...columns, ...gains],
     rows: board.entries.map((entry) => ({
       name: entry.submission,
       mean: entry.mean,
       places: entry.places,
-      scores: scored(entry.scores),
+      scores: { ...scored(entry.scores), ...over(entry) },
       parameters: entry.parameters,
     })),
-    references: Object.entries(board.references).map(([name, scores]) => ({ name, scores: scored(scores) })),
-    mean: { label: "mean", higher: true },
+    references: Object.entries(board.references).map(([name, scores]) => ({
+      name,
+      scores: { ...scored(scores), ...Object.fromEntries(gains.map(({ key }) => [key, []])) },
+    })),
+    mean: { label: "mean skill", higher: true },
     about: null,
   };
 }

@@ -13,10 +13,15 @@ function range(score, ends) {
   );
 }
 
-function cell(score, ends) {
+// Scores that have no interval say why; the means of a task over zoos have none.
+function cell(score, ends, why = true) {
   const [value, low, high, spread] = score;
   const interval =
-    known(low) && known(high) ? el("span", { class: "interval" }, `[${number(low)}, ${number(high)}]`) : null;
+    known(low) && known(high)
+      ? el("span", { class: "interval" }, `[${number(low)}, ${number(high)}]`)
+      : why && known(value)
+        ? el("span", { class: "interval" }, "too few runs")
+        : null;
   const title = known(spread) ? `standard deviation over seeds ${number(spread)}` : null;
   return el("td", { title }, number(value), interval, range(score, ends));
 }
@@ -107,7 +112,7 @@ function boardTable(view) {
       by,
       "mean",
       view.mean.label,
-      "mean over everything in this table's zoo; main metric of each task",
+      "mean over targets: R² where it is above 0, and the share of errors avoided for classes",
       view.mean.higher,
     ),
     view.columns.map((column) => heading(by, column.key, column.label, column.title, column.higher)),
@@ -118,7 +123,7 @@ function boardTable(view) {
       {},
       el("td", {}, place(row)),
       named(row),
-      row.mean.length ? cell(row.mean, means) : el("td", {}, "partial"),
+      row.mean.length ? cell(row.mean, means, false) : el("td", {}, "partial"),
       view.columns.map((column, k) => cell(row.scores[column.key] ?? [], scales[k])),
     ),
   );

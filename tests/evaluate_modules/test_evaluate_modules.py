@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from zoobench.data import hub
 from zoobench.evaluate_modules import folder
 from zoobench.scoring import metrics
-from zoobench.scoring.bootstrap import Bootstrap
+from zoobench.scoring.jackknife import Jackknife
 from zoobench.scoring.tasks import tasks_of
 
 from ..scoring.test_metrics import CLASSIFICATION, REFERENCE, REGRESSION, classes, sample
@@ -95,10 +95,10 @@ def test_scores_are_the_harness_s_to_the_last_digit(load, tiny, zoobench, tmp_pa
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda m: m.name)
-@pytest.mark.parametrize("settings", [{}, {"resamples": 50, "level": 0.5, "seed": 3}], ids=["defaults", "others"])
+@pytest.mark.parametrize("settings", [{}, {"groups": 10, "level": 0.5, "seed": 3}], ids=["defaults", "others"])
 def test_the_interval_over_runs_is_that_of_the_metrics(load, metric, settings):
     data = sample(300, 20) if metric in REGRESSION else classes(300, 20, 5)
-    expected = metrics.estimate(metric, data, Bootstrap(**settings))
+    expected = metrics.estimate(metric, data, Jackknife(**settings))
     ids = [("seed", int(run)) for run in data.run]
     found = load(metric.name).compute(predictions=data.prediction, references=data.target, runs=ids, **settings)
     assert list(found) == [metric.name, f"{metric.name}_low", f"{metric.name}_high"]
@@ -122,11 +122,9 @@ def test_what_is_undefined_is_none_with_a_reason(load, name, references, predict
 
 
 def test_an_interval_may_be_undefined_where_the_value_is_not(load):
-    """Each run has a constant target, and with seed 4 the one resample has one run twice."""
-    found = load("r2").compute(
-        predictions=[1, 1, 2, 2], references=[1, 1, 2, 2], runs=[7, 7, 8, 8], resamples=1, seed=4
-    )
-    assert found == {"r2": 1, "r2_low": None, "r2_high": None, "reason": "no resample of the runs has a value"}
+    """Each run has a constant target, so that there is no R² without the other."""
+    found = load("r2").compute(predictions=[1, 1, 2, 2], references=[1, 1, 2, 2], runs=[7, 7, 8, 8])
+    assert found == {"r2": 1, "r2_low": None, "r2_high": None, "reason": "too few runs"}
 
 
 @pytest.mark.parametrize(
@@ -149,8 +147,8 @@ def test_an_interval_may_be_undefined_where_the_value_is_not(load):
         ("accuracy", {"predictions": [1, 2], "references": ["1", "2"]}, "predictions like 1 beside string classes"),
         ("r2", {"predictions": [1, 2], "references": [1, 2], "runs": ["a"]}, "1 runs for 2 rows"),
         ("r2", {"predictions": [1, 2], "references": [1, 2], "runs": ["a", None]}, r"runs\[1\] is None; every row"),
-        ("r2", {"predictions": [1, 2], "references": [1, 2], "resamples": 0}, "an interval needs resamples >= 1"),
-        ("r2", {"predictions": [1, 2], "references": [1, 2], "level": 95}, "and 0 < level < 1; got 1000 and 95"),
+        ("r2", {"predictions": [1, 2], "references": [1, 2], "groups": 1}, "an interval needs groups >= 2"),
+        ("r2", {"predictions": [1, 2], "references": [1, 2], "level": 95}, "and 0 < level < 1; got 200 and 95"),
     ],
 )
 def test_bad_input_is_one_line_and_the_next_call_works(load, name, arguments, message):

@@ -1,27 +1,51 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import r2_score
 
-from zoobench.scoring.bootstrap import Bootstrap
 from zoobench_leaderboard.ranking import boards, overall
 from zoobench_leaderboard.results import ScoredSubmission
 from zoobench_leaderboard.score import score_all
 
-from .synthetic import renamed, shifted
+from .synthetic import mean_of, renamed, shifted
 
 
-def test_submissions_are_ordered_by_mean_r2(board):
+def test_submissions_are_ordered_by_mean_skill(board):
+    """Negative R² counts as nothing, and four F1 as one target."""
     entries = score_all(board)
-    listed, final = boards(entries)
+    (listed, final) = boards(entries)
     assert (listed.protocol, final.protocol) == ("all", "final")
     means = {}
     for entry in entries:
-        scores = [task.scores["r2"].value for task in entry.results[0].tasks.values()]
-        means[entry.name] = sum(scores) / len(scores)
+        skill = {name: max(task.scores["r2"].value, 0) for name, task in entry.results[0].tasks.items()}
+        f1 = np.mean([skill.pop(f"f1_class_{k}") for k in range(4)])
+        means[entry.name] = np.mean([*skill.values(), f1])
     assert [row.scored.name for row in listed.rows] == sorted(means, key=means.get, reverse=True)
     assert [row.places["all"].rank for row in listed.rows] == [1, 2]
-    assert [row.mean for row in listed.rows] == sorted(means.values(), reverse=True)
+    assert [row.mean for row in listed.rows] == pytest.approx(sorted(means.values(), reverse=True))
+
+
+def test_final_checkpoints_of_a_seed_zoo_are_not_ranked(board):
+    listed, final = boards(score_all(board))
+    assert (listed.ranked, final.ranked) == (True, False)
+    assert [row.places for row in final.rows] == [{}, {}]
+    assert [(one.protocol, len(one.rows)) for one in overall([listed, final])] == [("all", 2), ("final", 0)]
+
+
+def test_one_score_far_below_nothing_decides_no_board(board):
+    entry = score_all(board)[0]
+    result = entry.results[0]
+    accuracy = result.tasks["accuracy"]
+    scores = accuracy.scores | {
+        "r2": accuracy.scores["r2"].model_copy(update={"value": -20.5}),
+        "skill": accuracy.scores["skill"].model_copy(update={"value": 0.0}),
+    }
+    tasks = result.tasks | {"accuracy": accuracy.model_copy(update={"scores": scores})}
+    poor = renamed(entry, "poor", [result.model_copy(update={"tasks": tasks})])
+    one, other = boards([entry, poor])[0].rows
+    assert (one.scored.name, other.scored.name) == (entry.name, "poor")
+    assert one.mean - other.mean == pytest.approx(accuracy.scores["skill"].value / 4)
 
 
 def test_partial_submissions_are_shown_and_not_ranked(board):
@@ -66,8 +90,8 @@ def test_predictors_trained_elsewhere_stay_off_the_board(board):
     assert "ood" not in {row.scored.name for board in boards([*entries, ood]) for row in board.rows}
 
 
-def _drawn(entry: ScoredSubmission, name: str, mean: float, resamples: np.ndarray) -> ScoredSubmission:
-    """An entry whose tasks all have a score, and whose mean on resamples is given."""
+def _varying(entry: ScoredSubmission, name: str, mean: float, runs: np.ndarray) -> ScoredSubmission:
+    """An entry whose tasks all have a score, and whose mean is that of so many runs."""
     result = entry.results[0]
     scores = {
         task: scored.model_copy(
@@ -75,23 +99,29 @@ def _drawn(entry: ScoredSubmission, name: str, mean: float, resamples: np.ndarra
         )
         for task, scored in result.tasks.items()
     }
-    return renamed(entry, name, [result.model_copy(update={"tasks": scores, "mean_resamples": resamples.tolist()})])
+    varied = runs - runs.mean() + mean
+    changed = {"tasks": scores, "mean": mean_of((varied.sum() - varied) / (len(runs) - 1))}
+    return renamed(entry, name, [result.model_copy(update=changed)])
 
 
-def test_ranks_are_shared_where_the_paired_bootstrap_cannot_tell(board):
-    """All vary together over resamples: single intervals overlap, and yet the last is surely worse."""
+def test_ranks_are_shared_where_the_difference_on_the_same_runs_does_not_tell(board):
+    """All vary together over runs: single intervals overlap, and yet the last is surely worse."""
     entry = score_all(board)[0]
     rng = np.random.default_rng(0)
-    common = rng.normal(0, 0.1, size=1000)
+    common = rng.normal(0, 1, size=100)
+    runs = {name: common + rng.normal(0, 0.2, size=100) for name in ("first", "second", "third")}
     made = [
-        _drawn(entry, "first", 0.91, 0.91 + common + rng.normal(0, 0.02, size=1000)),
-        _drawn(entry, "second", 0.90, 0.90 + common + rng.normal(0, 0.02, size=1000)),
-        _drawn(entry, "third", 0.70, 0.70 + common + rng.normal(0, 0.02, size=1000)),
+        _varying(entry, name, mean, runs[name]) for name, mean in (("first", 0.61), ("second", 0.60), ("third", 0.40))
     ]
     listed = boards(made)[0]
     places = [(row.scored.name, str(row.places["all"])) for row in listed.rows]
     assert places == [("first", "1 (1–2)"), ("second", "2 (1–2)"), ("third", "3")]
-    assert listed.rows[2].interval == pytest.approx(np.quantile(made[2].results[0].mean_resamples, [0.025, 0.975]))
+    low, high = listed.rows[2].interval
+    assert (low + high) / 2 == pytest.approx(0.40)
+    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 99) * stats.sem(runs["third"]), rel=0.02)
+    pairs = [stats.sem(runs[a] - runs[b]) for a, b in (("first", "second"), ("first", "third"), ("second", "third"))]
+    power = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert listed.detectable == pytest.approx(power * np.median(pairs), rel=1e-3)
 
 
 def test_a_track_is_ranked_without_the_other(board):
@@ -105,52 +135,73 @@ def test_a_track_is_ranked_without_the_other(board):
     assert sorted(rows[entry.name].places["all"].rank for entry in entries) == [2, 3]
 
 
+def _on(entry, name, **by):
+    """An entry on other zoos, its scores moved."""
+    first = entry.results[0]
+    return renamed(entry, name, [shifted(first, move, zoo=ZOOS[zoo], trained_on=ZOOS[zoo]) for zoo, move in by.items()])
+
+
+ZOOS = {"tetris": "tetris-zoo-tiny/seed", "mnist": "mnist-zoo-tiny/seed", "fashion": "mnist-zoo-tiny/fashion-seed"}
+
+
 def test_over_all_zoos_families_count_alike(board):
     """Two zoos of one family and one of another: the mean of the family's mean and the other's."""
     entry = score_all(board)[0]
-    first = entry.results[0]
-    zoos = {"tetris-zoo-tiny/seed": 0.0, "mnist-zoo-tiny/seed": 0.2, "mnist-zoo-tiny/fashion-seed": -0.4}
-    whole = renamed(entry, "whole", [shifted(first, by, zoo=zoo, trained_on=zoo) for zoo, by in zoos.items()])
-    lacking = renamed(entry, "lacking", whole.results[:2])
-    (found,) = overall(boards([whole, lacking]))
-    assert [(row.scored.name, row.mean is None) for row in found.rows] == [("whole", False), ("lacking", True)]
-    by_zoo = {zoo: row.mean for zoo, row in found.rows[0].by_zoo.items()}
-    mnist = (by_zoo["mnist-zoo-tiny/seed"] + by_zoo["mnist-zoo-tiny/fashion-seed"]) / 2
-    assert found.rows[0].mean == pytest.approx((by_zoo["tetris-zoo-tiny/seed"] + mnist) / 2)
-    drawn = [np.array(result.mean_resamples) for result in whole.results]
-    resampled = (drawn[0] + (drawn[1] + drawn[2]) / 2) / 2
-    assert found.rows[0].interval == pytest.approx(np.quantile(resampled, [0.025, 0.975]))
+    whole = _on(entry, "whole", tetris=0.0, mnist=0.1, fashion=-0.1)
+    (found,) = overall(boards([whole, _on(entry, "lacking", tetris=0.0, mnist=0.1)]))
+    means = {zoo: row.mean for zoo, row in found.rows[0].by_zoo.items()}
+    mnist = (means[ZOOS["mnist"]] + means[ZOOS["fashion"]]) / 2
+    assert [row.scored.name for row in found.rows] == ["whole", "lacking"]
+    assert found.rows[0].mean == pytest.approx((means[ZOOS["tetris"]] + mnist) / 2)
+    # What is not predicted counts as nothing.
+    assert found.rows[1].mean == pytest.approx((means[ZOOS["tetris"]] + means[ZOOS["mnist"]] / 2) / 2)
+    low, high = found.rows[0].interval
+    # Zoos are independent of each other: half of the variance of one, and two eighths of half.
+    errors = [row.interval[1] - row.interval[0] for row in found.rows[0].by_zoo.values()]
+    assert high - low < max(errors)
 
 
-def test_other_resamples_are_not_compared_and_a_mean_without_end_is_none(board):
+def test_another_zoo_takes_nobodys_rank_away(board):
+    """It counts once half of the submissions are ranked on it."""
+    entry = score_all(board)[0]
+    old = [_on(entry, f"old-{k}", tetris=k / 100, mnist=k / 100) for k in range(3)]
+    first = _on(entry, "first", tetris=-0.1, mnist=-0.1, fashion=0.1)
+    (before,), (after,) = overall(boards(old)), overall(boards([*old, first]))
+    assert after.zoos == before.zoos
+    kept = [(row.scored.name, row.mean, row.places["all"].rank) for row in after.rows[:3]]
+    assert kept == [(row.scored.name, row.mean, row.places["all"].rank) for row in before.rows]
+    (counted,) = overall(boards([*old, first, _on(entry, "second", tetris=0.0), _on(entry, "third", fashion=0.0)]))
+    assert ZOOS["fashion"] not in counted.zoos
+    assert all(row.places["all"].rank for row in counted.rows if row.scored.name != "third")
+
+
+def test_other_groups_of_runs_are_not_compared(board):
     entry = score_all(board)[0]
     first = entry.results[0]
-    mnist = {"zoo": "mnist-zoo-tiny/seed", "trained_on": "mnist-zoo-tiny/seed"}
-    fewer = {"mean_resamples": first.mean_resamples[:10]}
-    same = renamed(entry, "same", [first, shifted(first, 0.0, **mnist)])
-    other = renamed(entry, "other", [shifted(first, 1.0, **fewer), shifted(first, 1.0, **mnist)])
-    endless = renamed(entry, "endless", [shifted(first, -1.7e308), shifted(first, -1.7e308, **mnist)])
-    listed = boards([same, other, endless])
-    places = {row.scored.name: str(row.places.get("all", "–")) for row in listed[1].rows}
-    assert (listed[1].zoo, places) == ("tetris-zoo-tiny/seed", {"other": "1 (1–2)", "same": "2 (1–2)", "endless": "–"})
-    (found,) = overall(listed)
-    ends = {row.scored.name: (row.mean is None, row.interval is None) for row in found.rows}
-    assert ends == {"other": (False, True), "same": (False, False), "endless": (True, True)}
+    other = renamed(entry, "other", [shifted(first, 0.3, mean=mean_of(np.array([*first.mean.without, 0.5]) + 0.3))])
+    unknown = renamed(entry, "unknown", [shifted(first, 0.2, mean=None)])
+    listed = boards([entry, other, unknown])[0]
+    places = {row.scored.name: (str(row.places["all"]), row.interval is None) for row in listed.rows}
+    assert places == {"other": ("1 (1–3)", False), "unknown": ("2 (1–3)", True), entry.name: ("3 (1–3)", False)}
 
 
-def test_resampled_means_are_those_of_scikit_learn_on_the_resampled_runs(board):
+def test_means_without_each_run_are_those_of_scikit_learn(board):
     entry = score_all(board)[0]
     labels = pd.read_parquet(board / "labels" / "tetris-zoo-tiny" / "labels" / "seed" / "test.parquet")
     path = board / "submissions" / entry.name / "tetris-zoo-tiny" / "seed.parquet"
     rows = labels.merge(pd.read_parquet(path), on="example_id", suffixes=("", "_predicted"))
     run = pd.factorize(rows["run_id"])[0]
-    columns = {task: "test_accuracy" if task == "accuracy" else task for task in entry.results[0].tasks}
-    for number, counts in enumerate(Bootstrap().counts(run.max() + 1)[:4]):
-        scores = [
-            r2_score(rows[column], rows[task if column != task else f"{task}_predicted"], sample_weight=counts[run])
-            for task, column in columns.items()
-        ]
-        assert entry.results[0].mean_resamples[number] == pytest.approx(np.mean(scores), rel=1e-4)
+    expected = []
+    for left_out in range(run.max() + 1):
+        kept = rows[run != left_out]
+        skill = {
+            task: max(r2_score(kept[column], kept[task if column != task else f"{task}_predicted"]), 0)
+            for task in entry.results[0].tasks
+            for column in ["test_accuracy" if task == "accuracy" else task]
+        }
+        f1 = np.mean([skill.pop(f"f1_class_{k}") for k in range(4)])
+        expected.append(np.mean([*skill.values(), f1]))
+    assert sorted(entry.results[0].mean.without) == pytest.approx(sorted(expected), abs=1e-6)
 
 
 def test_the_terminal_shows_the_ranking(zoobench, board):

@@ -22,7 +22,8 @@ def references(home, config):
 @pytest.mark.parametrize("config", ["seed", "hyp"])
 def test_a_built_zoo_carries_them_in_its_manifest(config, tiny_home, tiny_hyp_home):
     home = tiny_home if config == "seed" else tiny_hyp_home
-    assert list(references(home, config)) == ["constant", "hyperparameters"]
+    names = ["constant-final", "constant", "hyperparameters-final", "hyperparameters"]
+    assert list(references(home, config)) == names
     manifest = read_manifest(home / "tetris-zoo-tiny").configs[config]
     assert manifest.has_file(f"references/{config}/constant.parquet")
     assert verify(home / "tetris-zoo-tiny", sample=0) == []
@@ -54,6 +55,14 @@ def test_the_hyperparameters_are_found_where_they_decide(tiny_hyp, tmp_path):
     known = pd.read_parquet(tmp_path / "references" / "hyp" / "hyperparameters.parquet")
     decided = pq.read_table(target / "test.parquet")["test_accuracy"].to_numpy()
     assert r2_score(decided, known["accuracy"]) > 0.95
+
+
+def test_those_of_final_checkpoints_have_learned_from_these_alone(tiny_hyp, tiny_hyp_home):
+    train = hub.load_labels(tiny_hyp, "train").frame
+    last = train[train["epoch"] == train["epoch"].max()]
+    frame = references(tiny_hyp_home, "hyp")["constant-final"]
+    assert frame["accuracy"].to_numpy() == pytest.approx(last["test_accuracy"].mean(), rel=1e-6)
+    assert last["test_accuracy"].mean() != pytest.approx(train["test_accuracy"].mean(), rel=1e-2)
 
 
 def test_they_are_the_same_bytes_each_time(tiny_hyp, tiny_hyp_home, tmp_path):

@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import kendalltau
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from zoobench.data import hub
-from zoobench.scoring.bootstrap import Bootstrap
 from zoobench.scoring.compare import compare
 from zoobench.scoring.harness import evaluate
 
@@ -33,28 +33,31 @@ def files(tiny, tmp_path):
     return paths
 
 
-def test_differences_are_those_of_rows_that_are_really_repeated(files, tiny):
-    """Both methods on the same resamples, scored by scipy and scikit-learn."""
-    bootstrap = Bootstrap(resamples=40)
-    (found,) = compare(*files, bootstrap=bootstrap)
+def test_differences_are_those_of_scipy_without_each_run(files, tiny):
+    """The variance of the difference is the jackknife's, by hand; its degrees of freedom lie below the runs."""
+    (found,) = compare(*files)
     labels = hub.load_labels(tiny, "test").frame
     predicted = [pd.read_parquet(path).set_index("example_id").loc[labels["example_id"]] for path in files]
     run = pd.factorize(labels["run_id"])[0]
-    assert (found.zoo, found.trained_on, found.rows, found.runs) == (tiny.id, tiny.id, len(labels), run.max() + 1)
+    runs = run.max() + 1
+    assert (found.zoo, found.trained_on, found.rows, found.runs) == (tiny.id, tiny.id, len(labels), runs)
     for task, column in (("accuracy", "test_accuracy"), ("epoch", "epoch")):
         target = labels[column].to_numpy()
         for name, metric in REFERENCE.items():
             differences = []
-            for counts in (np.ones(run.max() + 1), *bootstrap.counts(run.max() + 1)):
-                rows = np.repeat(np.arange(len(run)), counts[run].astype(int))
-                scores = [metric(target[rows], frame[task].to_numpy()[rows]) for frame in predicted]
+            for kept in (np.ones(len(run), bool), *(run != k for k in range(runs))):
+                scores = [metric(target[kept], frame[task].to_numpy()[kept]) for frame in predicted]
                 differences.append(scores[0] - scores[1])
-            better = (np.sign(np.round(differences[1:], 12)) * (-1 if name == "mae" else 1) + 1) / 2
+            value, without = differences[0], np.array(differences[1:])
+            error = np.sqrt((runs - 1) * np.var(without))
             difference = found.tasks[task][name]
-            assert difference.value == pytest.approx(differences[0], rel=1e-9)
-            assert difference.low == pytest.approx(np.quantile(differences[1:], 0.025), rel=1e-9)
-            assert difference.high == pytest.approx(np.quantile(differences[1:], 0.975), rel=1e-9)
-            assert difference.probability == pytest.approx(better.mean())
+            assert difference.value == pytest.approx(value, rel=1e-9)
+            assert (difference.low + difference.high) / 2 == pytest.approx(value, rel=1e-9)
+            squares = (without - without.mean()) ** 2
+            df = min(runs - 1, 2 * runs / (np.mean(squares**2) / np.mean(squares) ** 2 - 1))
+            assert difference.high - value == pytest.approx(stats.t.ppf(0.975, df) * error, rel=1e-6)
+            better = value * (-1 if name == "mae" else 1)
+            assert difference.probability == pytest.approx(stats.t.cdf(better / error, df), rel=1e-6)
 
 
 def test_a_method_against_itself_is_a_tie(files):

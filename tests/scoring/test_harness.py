@@ -47,6 +47,7 @@ def test_scores_are_those_of_scipy_and_scikit_learn_on_joined_rows(predictions, 
             "mae": mean_absolute_error(target, predicted),
             "kendall_tau": kendalltau(target, predicted).statistic,
             "spearman": spearmanr(target, predicted).statistic,
+            "skill": max(r2_score(target, predicted), 0),
         }
         scores = result.tasks[task.name].scores
         assert {name: score.value for name, score in scores.items()} == pytest.approx(expected, rel=1e-9)
@@ -63,7 +64,7 @@ def test_the_result_file_is_stamped(predictions, tiny, tiny_home, zoobench, tmp_
     assert result.stamp.labels_sha256 == hashlib.sha256(labels.read_bytes()).hexdigest()
     assert result.stamp.predictions_sha256 == [hashlib.sha256(predictions.read_bytes()).hexdigest()]
     assert (result.stamp.split, result.stamp.protocol) == ("test", "all")
-    assert (result.zoo, result.trained_on, content["schema_version"]) == (tiny.id, tiny.id, 3)
+    assert (result.zoo, result.trained_on, content["schema_version"]) == (tiny.id, tiny.id, 4)
 
 
 def test_the_same_file_gets_the_same_result_to_the_byte(predictions):
@@ -160,17 +161,36 @@ def test_the_constant_reference_is_the_train_mean_scored_by_scikit_learn(tiny_hy
     assert set(constant.tasks) == {"accuracy", "epoch", "activation"}
 
 
-@pytest.mark.parametrize("protocol", ["all", "final"])
-def test_the_hyperparameters_reference_is_scored_under_the_same_protocol(tiny_hyp, tiny_hyp_home, protocol):
+@pytest.mark.parametrize(("protocol", "name"), [("all", "hyperparameters"), ("final", "hyperparameters-final")])
+def test_each_protocol_has_its_own_reference(tiny_hyp, tiny_hyp_home, protocol, name):
     (result,) = evaluate(noisy(tiny_hyp), protocols=[protocol]).results
-    (known,) = (reference for reference in result.references if reference.name == "hyperparameters")
-    file = tiny_hyp_home / "tetris-zoo-tiny" / "references" / "hyp" / "hyperparameters.parquet"
+    assert [reference.name for reference in result.references] == [name.replace("hyperparameters", "constant"), name]
+    known = result.references[1]
+    file = tiny_hyp_home / "tetris-zoo-tiny" / "references" / "hyp" / f"{name}.parquet"
     labels = hub.load_labels(tiny_hyp, "test").frame
     joined = labels.merge(pd.read_parquet(file), on="example_id")
     rows = joined[joined["epoch"] == 4] if protocol == "final" else joined
     assert known.tasks["accuracy"]["r2"].value == pytest.approx(r2_score(rows["test_accuracy"], rows["accuracy"]))
     assert list(known.tasks) == ["accuracy"]
     assert known.predictions_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_predictions_are_held_against_the_hyperparameters(tiny_hyp, tiny_hyp_home):
+    """What they gain over the reference, and R² of its residuals, by scikit-learn; the reference itself gains none."""
+    file = tiny_hyp_home / "tetris-zoo-tiny" / "references" / "hyp" / "hyperparameters.parquet"
+    labels = hub.load_labels(tiny_hyp, "test").frame
+    known = labels[["example_id"]].merge(pd.read_parquet(file), on="example_id")["accuracy"].to_numpy()
+    frame, target = noisy(tiny_hyp), labels["test_accuracy"].to_numpy()
+    (result,) = evaluate(frame).results
+    over = result.tasks["accuracy"].over_hyperparameters
+    gain = r2_score(target, frame["accuracy"]) - r2_score(target, known)
+    assert over.difference.value == pytest.approx(gain, rel=1e-9)
+    assert over.difference.low < gain < over.difference.high
+    assert over.left_r2.value == pytest.approx(r2_score(target - known, frame["accuracy"] - known), rel=1e-9)
+    assert result.tasks["activation"].over_hyperparameters is None
+    itself = evaluate(frame.assign(accuracy=known)).results[0].tasks["accuracy"].over_hyperparameters
+    assert (itself.difference.value, itself.difference.low, itself.difference.high) == (0, 0, 0)
+    assert itself.left_r2.value == pytest.approx(r2_score(target - known, np.zeros(len(known))), rel=1e-9)
 
 
 def test_collapsed_networks_are_those_at_most_at_the_majority_rate(tiny_hyp):

@@ -61,7 +61,11 @@ def test_the_interval_of_equal_seeds_is_that_of_one(write):
 
 def test_seeds_that_disagree_widen_the_interval(write):
     equal = [write(f"a/preds-seed{seed}.parquet", noise=1) for seed in (1, 2, 3)]
-    apart = [write(f"b/preds-seed{seed}.parquet", noise=seed) for seed in (1, 2, 3)]
+    alike = pd.read_parquet(equal[0])["epoch"]
+    apart = [
+        write(f"b/preds-seed{seed}.parquet", noise=1, tasks=("accuracy",), epoch=alike + 10 * seed)
+        for seed in (1, 2, 3)
+    ]
     widths = []
     for paths in (equal, apart):
         score = evaluate(paths).results[0].tasks["epoch"].scores["mae"]

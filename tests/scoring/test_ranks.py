@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zoobench.scoring import ranks
-from zoobench.scoring.bootstrap import Bootstrap, Sample
 from zoobench.scoring.rank_loops import falling_pairs, pairs_within
+from zoobench.scoring.sample import Sample
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_pairs_are_counted_beyond_32_bits():
 def test_resamples_score_together_as_each_alone(compute, resamples, rng):
     target = np.round(rng.normal(size=500), 1)
     data = Sample(target, target + rng.normal(size=500), np.arange(500) % 20)
-    counts = Bootstrap(resamples=resamples).counts(20)
+    counts = rng.multinomial(20, np.full(20, 1 / 20), size=resamples).astype(float)
     alone = [compute(data, counts[i : i + 1])[0] for i in range(resamples)]
     assert compute(data, counts).tolist() == alone
 
@@ -57,7 +57,7 @@ def test_where_no_cache_can_be_kept_ranks_are_computed_all_the_same(tmp_path):
     """Numba keeps what it compiled beside the source or in the user's cache; here it may do neither."""
     code = (
         "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []; "
-        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.bootstrap import Sample; "
+        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.sample import Sample; "
         "values = np.arange(4.0); print(ranks.spearman(Sample(values, values, np.arange(4)), np.ones((1, 4))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -68,7 +68,7 @@ def test_where_no_cache_can_be_kept_ranks_are_computed_all_the_same(tmp_path):
 def test_a_cache_that_is_not_whole_is_not_used_and_that_is_said_once(kind, tmp_path):
     """Numba keeps an index (nbi) and compiled code (nbc) as pickles."""
     code = (
-        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.bootstrap import Sample; "
+        "import numpy as np; from zoobench.scoring import ranks; from zoobench.scoring.sample import Sample; "
         "values = np.arange(4.0); print(ranks.spearman(Sample(values, values, np.arange(4)), np.ones((1, 4))))"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}

@@ -70,7 +70,7 @@ def compare(
     ] = "all",
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare two predictions files by a paired bootstrap over runs.
+    """Compare two predictions files by a paired jackknife over runs.
 
     Example: zoobench compare gbm.parquet linear.parquet --protocol final
     """

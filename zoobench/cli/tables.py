@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..scoring import metrics
 from ..scoring.compare import Comparison
+from ..scoring.jackknife import TOO_FEW
 from ..scoring.results import Average, Matrix, Result, Score, ZooResult, number
 from ..scoring.tasks import Task
 from ..zoos.layout import layout_of
@@ -68,9 +69,9 @@ def _score_text(score: Score) -> str:
 
 
 def _caption(result: ZooResult, kind: str) -> str:
-    bootstrap, collapsed = result.stamp.bootstrap, result.collapsed
+    jackknife, collapsed = result.stamp.jackknife, result.collapsed
     over = "runs and seeds" if result.seeds else "runs"
-    parts = [f"{bootstrap['level']:.0%} intervals: bootstrap over {over}, {bootstrap['resamples']:.0f} resamples"]
+    parts = [f"{jackknife['level']:.0%} intervals: jackknife over {over}"]
     if result.seeds:
         parts.append("±: standard deviation over seeds")
     if kind == metrics.REGRESSION:
@@ -140,15 +141,17 @@ def comparison_table(comparison: Comparison) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"A - B on {comparison.zoo}, protocol {comparison.protocol}, {comparison.runs:,} runs",
-        caption="paired bootstrap over runs; P: share of resamples in which A is better",
+        caption="paired jackknife over runs; P: Student's probability that A is better",
     )
     for column in ("task", "metric", "A - B", "95 % interval", "P(A better)"):
         table.add_column(column, justify="left" if column in ("task", "metric") else "right")
     for name, differences in comparison.tasks.items():
         for metric, found in differences.items():
             texts = ["–"] * 3
-            if found.value is not None and found.low is not None and found.high is not None:
-                texts = [f"{found.value:+.3g}", f"[{found.low:+.3g}, {found.high:+.3g}]", f"{found.probability:.3f}"]
+            if found.value is not None:
+                texts[:2] = [f"{found.value:+.3g}", TOO_FEW]
+            if found.low is not None and found.high is not None:
+                texts[1:] = [f"[{found.low:+.3g}, {found.high:+.3g}]", f"{found.probability:.3f}"]
             table.add_row(name, metrics.BY_NAME[metric].label, *texts)
     return table
 

@@ -16,11 +16,12 @@ import pandas as pd
 from datasets import Features, Value
 
 from ..scoring import metrics
-from ..scoring.bootstrap import Bootstrap, Sample
 from ..scoring.columns import LARGEST
+from ..scoring.jackknife import Jackknife
 from ..scoring.metrics import CLASSIFICATION, REGRESSION, Metric
 from ..scoring.results import Score
-from ..scoring.scores import score_of, why_undefined
+from ..scoring.sample import Sample
+from ..scoring.scores import given, score_of, why_undefined
 
 
 def _both(dtype: str) -> Features:
@@ -40,8 +41,8 @@ Args:
     predictions: (rows,) {values}.
     references: (rows,) of the same kind.
     runs (optional): the training run of each row, any hashable id; of all rows, in the order in which they were added.
-        Adds a percentile bootstrap interval over whole runs, since checkpoints of one run are not independent.
-    resamples, level, seed: of that bootstrap; 1000, 0.95 and 0 as in `zoobench evaluate`.
+        Adds a jackknife interval over whole runs, since checkpoints of one run are not independent.
+    level, groups, seed: of that jackknife; 0.95, 200 and 0 as in `zoobench evaluate`.
 
 Returns:
     `{name}`, and with runs `{name}_low` and `{name}_high`. What is undefined is None, and `reason` says why.
@@ -101,13 +102,13 @@ class HarnessMetric(evaluate.Metric):
         predictions: Any = None,
         references: Any = None,
         runs: Iterable[Any] | None = None,
-        resamples: int = 1000,
         level: float = 0.95,
+        groups: int = 200,
         seed: int = 0,
     ) -> dict[str, float | str | None] | None:
         """Score these rows, or those added before; None in processes other than the first."""
-        if resamples < 1 or not 0 < level < 1:
-            raise ValueError(f"an interval needs resamples >= 1 and 0 < level < 1; got {resamples} and {level}")
+        if groups < 2 or not 0 < level < 1:
+            raise ValueError(f"an interval needs groups >= 2 and 0 < level < 1; got {groups} and {level}")
         if predictions is None and references is None and not len(self):
             raise ValueError("no rows to score; give predictions and references, or add them first")
         rows = super().compute(predictions=predictions, references=references)
@@ -115,12 +116,12 @@ class HarnessMetric(evaluate.Metric):
             return None
         metric = metrics.BY_NAME[self.metric]
         sample = _sample(metric.kind, **rows, runs=runs)
-        score = _score(metric, sample, None if runs is None else Bootstrap(resamples, level, seed))
+        score = _score(metric, sample, None if runs is None else Jackknife(level, groups, seed))
         scores: dict[str, float | str | None] = {metric.name: score.value}
         if runs is not None:
             scores |= {f"{metric.name}_low": score.low, f"{metric.name}_high": score.high}
         if None in scores.values():
-            scores["reason"] = score.reason or "no resample of the runs has a value"
+            scores["reason"] = score.reason
         return scores
 
     def _compute(self, *, predictions: list[Any], references: list[Any]) -> dict[str, list[Any]]:
@@ -178,8 +179,10 @@ def _run_numbers(runs: Iterable[Any], rows: int) -> np.ndarray:
     return numbers
 
 
-def _score(metric: Metric, sample: Sample, bootstrap: Bootstrap | None) -> Score:
-    """As the harness scores, rounding included; without a bootstrap there is no interval."""
-    counts = bootstrap.all_and_counts(sample.runs) if bootstrap else np.ones((1, sample.runs))
+def _score(metric: Metric, sample: Sample, jackknife: Jackknife | None) -> Score:
+    """As the harness scores, rounding included; without a jackknife there is no interval."""
     why = why_undefined(sample, "the references are constant")
-    return score_of(metric.compute(sample, counts), bootstrap or Bootstrap(), why)
+    if jackknife is None:
+        value = metric.bounded(metric.compute(sample, np.ones((1, sample.runs))))
+        return given(float(value[0]), None, why)
+    return score_of(metric, metric.compute(sample, jackknife.counts(sample.runs))[None], sample.runs, jackknife, why)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..scoring import metrics
-from ..scoring.bootstrap import Sample
+from ..scoring.sample import Sample
 from .predictor import Examples, Predictor
 
 Parameters = Mapping[str, Any]

@@ -3,7 +3,7 @@
 Written with the zoo, as predictions files like anyone's (``references/<config>/<name>.parquet``), so that scoring needs
 no training and everyone is held against the same ones. ``constant`` knows the targets of the train split only;
 ``hyperparameters`` knows how each network was trained and for how many epochs, the lambda of Unterthiner 2020,
-sec. 4.2.
+sec. 4.2. Those that end in ``-final`` have learned from last checkpoints alone, and are for the protocol of that name.
 """
 
 from __future__ import annotations
@@ -63,6 +63,16 @@ def hyperparameters(task: Task, train: _Split, validation: _Split, test: _Split)
     return best
 
 
+def _at_the_end(predict: _Predict) -> _Predict:
+    """The same, learned from the last checkpoints of the train and validation splits."""
+
+    def predicted(task: Task, train: _Split, validation: _Split, test: _Split) -> np.ndarray:
+        fitted, chosen = (split[split["epoch"] == split["epoch"].max()] for split in (train, validation))
+        return predict(task, fitted, chosen, test)
+
+    return predicted
+
+
 def _outcome(task: Task) -> bool:
     return task.role != "hyperparameter" and task.column != "epoch"
 
@@ -71,6 +81,8 @@ def _outcome(task: Task) -> bool:
 REFERENCES: Mapping[str, tuple[_Predict, Callable[[Task], bool]]] = {
     "constant": (constant, lambda task: True),
     "hyperparameters": (hyperparameters, _outcome),
+    "constant-final": (_at_the_end(constant), lambda task: True),
+    "hyperparameters-final": (_at_the_end(hyperparameters), _outcome),
 }
 
 

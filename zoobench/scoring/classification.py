@@ -1,10 +1,10 @@
-"""Classification metrics, each for many resamples of the runs at once (see ``metrics``)."""
+"""Classification metrics, each for many choices of the runs at once (see ``metrics``)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .bootstrap import Sample
+from .sample import Sample
 
 
 def accuracy(sample: Sample, counts: np.ndarray) -> np.ndarray:
@@ -13,8 +13,20 @@ def accuracy(sample: Sample, counts: np.ndarray) -> np.ndarray:
     return right / (counts @ sample.sum_by_run(np.ones(len(sample.target))))
 
 
+def skill(sample: Sample, counts: np.ndarray) -> np.ndarray:
+    """The share of the best constant's errors that is avoided, 0 where none is; undefined for a constant target.
+
+    1 - (1 - accuracy) / (1 - share of the most frequent class), as R² is 1 - SSE / SSE of the mean.
+    """
+    classes = 1 + int(sample.target.max())
+    sizes = np.stack([counts @ sample.sum_by_run((sample.target == k).astype(np.float64)) for k in range(classes)])
+    errors = 1 - sizes.max(axis=0) / sizes.sum(axis=0)
+    constant = errors <= 0
+    return np.where(constant, np.nan, np.maximum(1 - (1 - accuracy(sample, counts)) / np.where(constant, 1, errors), 0))
+
+
 def macro_f1(sample: Sample, counts: np.ndarray) -> np.ndarray:
-    """Mean over classes of F1 = 2 TP / (2 TP + FP + FN), over the classes that a resample has or is predicted."""
+    """Mean over classes of F1 = 2 TP / (2 TP + FP + FN), over the classes that a choice has or is predicted."""
     right, wrong = [], []
     for number in range(1 + int(max(sample.target.max(), sample.prediction.max()))):
         is_target, is_prediction = sample.target == number, sample.prediction == number

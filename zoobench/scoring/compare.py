@@ -1,7 +1,7 @@
-"""Comparing two predictions files: the difference of every score, by a bootstrap that resamples both alike.
+"""Comparing two predictions files: the difference of every score, by a jackknife that leaves the same runs out of both.
 
-Two methods are scored on the same runs, so that an easy resample is easy for both: the difference is known far better
-than either score.
+Two methods are scored on the same runs, and what is easy is easy for both: the difference is known far better than
+either score.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from ..cores import usable_cores
 from ..data.hub import Store
 from ..errors import ZoobenchError
 from . import metrics, tasks
-from .bootstrap import Bootstrap, Sample
+from .jackknife import Jackknife, enough, likely_above, over_runs
 from .joining import Joined, join
 from .metrics import Metric
 from .predictions import Source, read_predictions
+from .sample import Sample
 
 
 @dataclass(frozen=True)
 class Difference:
     """Score of A less score of B with its interval, and the probability that A is better; ``None`` where undefined.
 
-    ``probability`` is the share of resamples in which A is better, ties counted half.
+    ``probability`` is Student's, that the difference lies on A's side. It and the interval are ``None`` where there are
+    too few runs.
     """
 
     value: float | None
@@ -53,7 +55,7 @@ def compare(
     first: Source,
     second: Source,
     homes: Sequence[Path] = (),
-    bootstrap: Bootstrap | None = None,
+    jackknife: Jackknife | None = None,
     protocol: str = "all",
 ) -> list[Comparison]:
     """Compare two sets of predictions on the zoos and tasks that both predict.
@@ -62,7 +64,7 @@ def compare(
         first: method A: parquet, ``.csv`` or a DataFrame.
         second: method B.
         homes: folders to search for labels before ``ZOOBENCH_DATA`` and the Hub.
-        bootstrap: how intervals are made; the same resamples for both.
+        jackknife: how intervals are made.
         protocol: which checkpoints are scored.
 
     Raises:
@@ -83,30 +85,33 @@ def compare(
     store, result = Store(homes), []
     for key in both:
         pair = [join(file, part[key], protocol, store) for file, part in zip(files, groups, strict=True)]
-        result.append(_compare(key, pair[0], pair[1], shared, protocol, bootstrap or Bootstrap()))
+        result.append(_compare(key, pair[0], pair[1], shared, protocol, jackknife or Jackknife()))
     return result
 
 
 def _compare(
-    key: tuple[str, str], first: Joined, second: Joined, names: Sequence[str], protocol: str, bootstrap: Bootstrap
+    key: tuple[str, str], first: Joined, second: Joined, names: Sequence[str], protocol: str, jackknife: Jackknife
 ) -> Comparison:
     work = [(name, metric) for name in names for metric in metrics.metrics_of(tasks.get(name).kind)]
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
         found = list(
-            pool.map(lambda job: _difference(job[1], first.samples[job[0]], second.samples[job[0]], bootstrap), work)
+            pool.map(lambda job: difference(job[1], first.samples[job[0]], second.samples[job[0]], jackknife), work)
         )
     by_task: dict[str, dict[str, Difference]] = {name: {} for name in names}
-    for (name, metric), difference in zip(work, found, strict=True):
-        by_task[name][metric.name] = difference
+    for (name, metric), one in zip(work, found, strict=True):
+        by_task[name][metric.name] = one
     return Comparison(*key, protocol, len(first.labels), first.runs, by_task)
 
 
-def _difference(metric: Metric, first: Sample, second: Sample, bootstrap: Bootstrap) -> Difference:
-    counts = bootstrap.all_and_counts(first.runs)
-    differences = metric.compute(first, counts) - metric.compute(second, counts)
-    value, resampled = differences[0], differences[1:][np.isfinite(differences[1:])]
-    if not np.isfinite(value) or not len(resampled):
+def difference(metric: Metric, first: Sample, second: Sample, jackknife: Jackknife) -> Difference:
+    """Of a metric, on the same runs."""
+    counts = jackknife.counts(first.runs)
+    values = [metric.bounded(metric.compute(sample, counts)) for sample in (first, second)]
+    differences = values[0] - values[1]
+    value, spread = float(differences[0]), enough(over_runs(differences[1:]))
+    if not np.isfinite(value):
         return Difference(None, None, None, None)
-    low, high = bootstrap.interval(resampled)
-    better = resampled if metric.higher_is_better else -resampled
-    return Difference(float(value), low, high, float(np.mean((np.sign(better) + 1) / 2)))
+    ends = jackknife.around(value, spread)
+    if ends is None:
+        return Difference(value, None, None, None)
+    return Difference(value, *ends, likely_above(value if metric.higher_is_better else -value, spread))

@@ -6,7 +6,7 @@ Needs the labels of the test split only (kilobytes), and neither torch nor trans
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +22,34 @@ from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import Zoo
 from . import invariance, metrics, tasks
-from .averages import Resampled, averages
-from .bootstrap import Bootstrap, Sample
+from .averages import Estimates, averages
 from .classification import confusion as count_confusion
+from .jackknife import Jackknife
 from .joining import Joined, join
 from .methods import Method, methods
 from .predictions import Source, read_predictions, sources
 from .protocols import BY_NAME as PROTOCOLS
 from .protocols import named
 from .ranks import tau_ceiling
-from .results import SCHEMA_VERSION, Collapsed, Confusion, Reference, Result, Score, Stamp, TaskResult, ZooResult
-from .scores import rounded, score_of, why_undefined
+from .results import (
+    SCHEMA_VERSION,
+    Collapsed,
+    Confusion,
+    OverReference,
+    Reference,
+    Result,
+    Score,
+    Stamp,
+    TaskResult,
+    ZooResult,
+)
+from .sample import Sample
+from .scores import given, rounded, score_of, why_undefined
 
 SPLIT = "test"
 
-# Task name -> metric name -> value and resamples (1 + resamples,).
-_Values = dict[str, dict[str, np.ndarray]]
+# The reference predictions that know how networks were trained, by any protocol.
+_HYPERPARAMETERS = "hyperparameters"
 
 
 @dataclass(frozen=True)
@@ -46,13 +58,13 @@ class Scored:
 
     Attributes:
         result: the scores.
-        resampled: the scores on every resample of the runs, of what is in distribution. Resamples are the same for all
-            predictions of a zoo, so that those of two methods may be compared one by one.
+        estimates: the scores with and without each group of runs, of what is in distribution. Groups are the same for
+            all predictions of a zoo, so that those of two methods may be compared one by one.
         joined: for each of ``result.results``, the predictions (of the first seed) beside their targets.
     """
 
     result: Result
-    resampled: list[Resampled]
+    estimates: list[Estimates]
     joined: list[Joined]
 
     def draw(self, folder: Path) -> list[Path]:
@@ -76,7 +88,7 @@ def evaluate(
     against: Source | None = None,
     pictures: Path | str | None = None,
     homes: Sequence[Path] = (),
-    bootstrap: Bootstrap | None = None,
+    jackknife: Jackknife | None = None,
 ) -> Result:
     """Score predictions on every zoo that they cover.
 
@@ -91,13 +103,13 @@ def evaluate(
         pictures: a folder to draw predictions against targets in, and train x test matrices; what cannot be drawn is
             warned about.
         homes: folders to search for labels before ``ZOOBENCH_DATA`` and the Hub.
-        bootstrap: how intervals are made.
+        jackknife: how intervals are made.
 
     Raises:
         ZoobenchError: not a complete, finite set of predictions for known zoos and tasks, two that predict the same
             thing, or a protocol that leaves nothing of a zoo.
     """
-    scored = score(predictions, protocols, against, Store(homes), bootstrap)
+    scored = score(predictions, protocols, against, Store(homes), jackknife)
     if pictures is not None:
         try:
             scored.draw(Path(pictures))
@@ -111,7 +123,7 @@ def score(
     protocols: str | Sequence[str] | None = ("all",),
     against: Source | None = None,
     store: Store | None = None,
-    bootstrap: Bootstrap | None = None,
+    jackknife: Jackknife | None = None,
 ) -> Scored:
     """As ``evaluate``, with all that was found on the way; labels are found in the store."""
     given = sources(predictions)
@@ -120,24 +132,25 @@ def score(
     perturbed = None if against is None else read_predictions(against, perturbed=True)
     if perturbed:
         invariance.check(perturbed, found)
-    store, bootstrap = store or Store(), bootstrap or Bootstrap()
+    store, jackknife = store or Store(), jackknife or Jackknife()
     results, joined = [], []
-    resampled: dict[tuple[str, str], _Values] = {}
+    estimates: dict[tuple[str, str], Estimates] = {}
     for method in found:
         for groups in method.groups:
             for protocol in named(protocols):
                 seeds = [join(file, group, protocol, store) for file, group in zip(method.files, groups, strict=True)]
                 zoo, trained_on = groups[0].zoo, groups[0].trained_on
-                part, values = _score_zoo(method, seeds, zoo, trained_on, protocol, store, bootstrap)
+                part, found_here = _score_zoo(method, seeds, zoo, trained_on, protocol, store, jackknife)
                 if perturbed:
-                    changes = invariance.changes(perturbed, groups[0], seeds[0], store, bootstrap)
+                    changes = invariance.changes(perturbed, groups[0], seeds[0], store, jackknife)
                     part = part.model_copy(update={"perturbed": changes})
                 results.append(part)
                 if zoo == trained_on:
-                    resampled.setdefault((zoo.id, protocol), {}).update(values)
+                    known = estimates.get((zoo.id, protocol))
+                    estimates[zoo.id, protocol] = known.joined(found_here) if known else found_here
                 joined.append(seeds[0])
-    in_distribution = [Resampled(*key, values) for key, values in resampled.items()]
-    result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(in_distribution, bootstrap))
+    in_distribution = list(estimates.values())
+    result = Result(schema_version=SCHEMA_VERSION, results=results, averages=averages(in_distribution, jackknife))
     return Scored(result, in_distribution, joined)
 
 
@@ -152,12 +165,14 @@ def _score_zoo(
     trained_on: Zoo,
     protocol: str,
     store: Store,
-    bootstrap: Bootstrap,
-) -> tuple[ZooResult, _Values]:
+    jackknife: Jackknife,
+) -> tuple[ZooResult, Estimates]:
     chosen = [tasks.get(name) for name in seeds[0].samples]
+    references = _references(zoo, protocol, store)
+    beside = next((one for name, _, one in references if name.startswith(_HYPERPARAMETERS)), None)
     # One task per core; the linear algebra inside would only compete for the same cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        scored = list(pool.map(lambda task: _score_task(task, seeds, bootstrap), chosen))
+        scored = list(pool.map(lambda task: _score_task(task, seeds, beside, jackknife), chosen))
     kinds = {task.kind for task in chosen}
     result = ZooResult(
         zoo=zoo.id,
@@ -166,37 +181,44 @@ def _score_zoo(
         runs=seeds[0].runs,
         rows=len(seeds[0].labels),
         collapsed=collapsed(zoo, seeds[0].labels, store),
-        tasks={task.name: score for task, (score, _) in zip(chosen, scored, strict=True)},
-        references=references_of(zoo, protocol, [task.name for task in chosen], store),
+        tasks={task.name: score for task, (score, _, _) in zip(chosen, scored, strict=True)},
+        references=_scored(references, [task.name for task in chosen]),
         stamp=Stamp(
             labels_sha256=seeds[0].chosen.sha256,
             split=SPLIT,
             protocol=protocol,
             task_versions={task.name: task.version for task in chosen},
             metric_versions={metric.name: metric.version for metric in metrics.METRICS if metric.kind in kinds},
-            bootstrap={"resamples": bootstrap.resamples, "level": bootstrap.level, "seed": bootstrap.seed},
+            jackknife={"level": jackknife.level, "groups": jackknife.groups, "seed": jackknife.seed},
             zoobench=__version__,
             predictions_sha256=[file.sha256 for file in method.files],
         ),
     )
-    return result, {task.name: values for task, (_, values) in zip(chosen, scored, strict=True)}
+    values = {task.name: found for task, (_, found, _) in zip(chosen, scored, strict=True)}
+    gains = {task.name: gain for task, (_, _, gain) in zip(chosen, scored, strict=True) if gain is not None}
+    return result, Estimates(zoo.id, protocol, values, gains)
 
 
 def _score_task(
-    task: tasks.Task, seeds: Sequence[Joined], bootstrap: Bootstrap
-) -> tuple[TaskResult, dict[str, np.ndarray]]:
+    task: tasks.Task, seeds: Sequence[Joined], beside: Joined | None, jackknife: Jackknife
+) -> tuple[TaskResult, dict[str, np.ndarray], np.ndarray | None]:
+    """The scores, each metric by seed (seeds, 1 + groups), and the skill gained over the reference beside it."""
     samples, classes = [joined.samples[task.name] for joined in seeds], seeds[0].classes.get(task.name)
-    counts = bootstrap.all_and_counts(samples[0].runs)
+    runs = samples[0].runs
+    counts = jackknife.counts(runs)
     scores, values = {}, {}
     for metric in metrics.metrics_of(task.kind):
         by_seed = np.stack([metric.compute(sample, counts) for sample in samples])
-        values[metric.name] = bootstrap.over_seeds(by_seed)
+        values[metric.name] = metric.bounded(by_seed)
         why = next((why_undefined(s) for s, v in zip(samples, by_seed[:, 0], strict=True) if not np.isfinite(v)), "")
-        score = score_of(values[metric.name], bootstrap, why)
+        score = score_of(metric, by_seed, runs, jackknife, why)
         if len(seeds) > 1:
-            spread = rounded(float(np.std(by_seed[:, 0], ddof=1)))
-            score = score.model_copy(update={"by_seed": [rounded(v) for v in by_seed[:, 0]], "spread": spread})
+            given_by_seed = values[metric.name][:, 0]
+            spread = rounded(float(np.std(given_by_seed, ddof=1)))
+            score = score.model_copy(update={"by_seed": [rounded(v) for v in given_by_seed], "spread": spread})
         scores[metric.name] = score
+    known = None if beside is None else beside.samples.get(task.name)
+    over, gain = (None, None) if known is None else _over(task, known, samples, values, jackknife)
     confusion = None
     if classes:
         counts_by_seed = [count_confusion(sample, len(classes)) for sample in samples]
@@ -208,8 +230,46 @@ def _score_task(
         scores=scores,
         tau_ceiling=None if classes else rounded(tau_ceiling(samples[0].target)),
         confusion=confusion,
+        over_hyperparameters=over,
     )
-    return result, values
+    return result, values, gain
+
+
+def _over(
+    task: tasks.Task,
+    reference: Sample,
+    samples: Sequence[Sample],
+    values: Mapping[str, np.ndarray],
+    jackknife: Jackknife,
+) -> tuple[OverReference, np.ndarray]:
+    """What predictions gain over a reference, on the same runs; and by seed, the gain of the ranking metric."""
+    counts = jackknife.counts(reference.runs)
+
+    def gained(name: str) -> np.ndarray:
+        metric = metrics.BY_NAME[name]
+        return values[name] - metric.bounded(metric.compute(reference, counts))
+
+    difference = gained(task.main_metric)
+    known = np.isfinite(difference[:, 0]).all()
+    value = float(difference[:, 0].mean())
+    why = "" if known else why_undefined(reference)
+    return OverReference(
+        difference=given(value, jackknife.interval(difference) if known else None, why),
+        left_r2=_left_r2(reference, samples, counts, jackknife) if task.kind == metrics.REGRESSION else None,
+    ), gained(task.ranking_metric)
+
+
+def _left_r2(reference: Sample, samples: Sequence[Sample], counts: np.ndarray, jackknife: Jackknife) -> Score:
+    """R² of what the reference leaves: its residuals, as what the predictions say beyond it."""
+    left = [Sample(s.target - reference.prediction, s.prediction - reference.prediction, s.run) for s in samples]
+    metric = metrics.BY_NAME["r2"]
+    return score_of(
+        metric,
+        np.stack([metric.compute(one, counts) for one in left]),
+        reference.runs,
+        jackknife,
+        "the reference is exact",
+    )
 
 
 def collapsed(zoo: Zoo, labels: pd.DataFrame, store: Store) -> Collapsed:
@@ -224,14 +284,29 @@ def collapsed(zoo: Zoo, labels: pd.DataFrame, store: Store) -> Collapsed:
 
 
 def references_of(zoo: Zoo, protocol: str, names: Sequence[str], store: Store) -> list[Reference]:
-    """Scores on tasks of the predictions that the zoo carries of its test split, where the protocol scores that."""
-    found = []
-    for path in hub.reference_files(zoo, store) if PROTOCOLS[protocol].references else ():
-        file = read_predictions(path)
-        joined = join(file, file.groups[0], protocol, store)
-        scores = {name: _points(tasks.get(name), joined.samples[name]) for name in names if name in joined.samples}
-        found.append(Reference(name=path.stem, predictions_sha256=file.sha256, tasks=scores))
+    """Scores on tasks of the predictions that the zoo carries for the protocol."""
+    return _scored(_references(zoo, protocol, store), names)
+
+
+def _references(zoo: Zoo, protocol: str, store: Store) -> list[tuple[str, str, Joined]]:
+    """Name and sha256 of the predictions that the zoo carries for the protocol, and they beside their targets."""
+    found, wanted = [], PROTOCOLS[protocol].references
+    for path in hub.reference_files(zoo, store) if wanted else ():
+        if path.stem in wanted:
+            file = read_predictions(path)
+            found.append((path.stem, file.sha256, join(file, file.groups[0], protocol, store)))
     return found
+
+
+def _scored(references: Sequence[tuple[str, str, Joined]], names: Sequence[str]) -> list[Reference]:
+    return [
+        Reference(
+            name=name,
+            predictions_sha256=sha256,
+            tasks={task: _points(tasks.get(task), joined.samples[task]) for task in names if task in joined.samples},
+        )
+        for name, sha256, joined in references
+    ]
 
 
 def _points(task: tasks.Task, sample: Sample) -> dict[str, Score]:
@@ -239,5 +314,5 @@ def _points(task: tasks.Task, sample: Sample) -> dict[str, Score]:
     return {
         metric.name: Score(value=value, reason=None if value is not None else why_undefined(sample))
         for metric in metrics.metrics_of(task.kind)
-        for value in [rounded(float(metric.compute(sample, once)[0]))]
+        for value in [rounded(float(metric.bounded(metric.compute(sample, once))[0]))]
     }

@@ -10,13 +10,14 @@ from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..weightspace import symmetry
 from . import metrics, tasks
-from .bootstrap import Bootstrap, Sample
+from .jackknife import Jackknife
 from .joining import Joined, positions, values_of
 from .methods import Method
 from .metrics import REGRESSION
 from .predictions import Group, Predictions
 from .results import Change, Score
-from .scores import score_of
+from .sample import Sample
+from .scores import given, score_of
 
 
 def check(perturbed: Predictions, methods: Sequence[Method]) -> None:
@@ -44,7 +45,7 @@ def check(perturbed: Predictions, methods: Sequence[Method]) -> None:
                 )
 
 
-def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, bootstrap: Bootstrap) -> list[Change]:
+def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, jackknife: Jackknife) -> list[Change]:
     """Mean absolute changes by perturbation, over those perturbed networks that are scored.
 
     Args:
@@ -52,7 +53,7 @@ def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, 
         group: what is scored.
         joined: the predictions of the networks themselves.
         store: where labels are found.
-        bootstrap: how intervals are made.
+        jackknife: how intervals are made.
 
     Raises:
         ZoobenchError: ids that are repeated or not of the test split, or an unknown class.
@@ -69,7 +70,7 @@ def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, 
         by_task = {}
         for name in (task for task in perturbed.task_names if task in joined.samples):
             after = values_of(perturbed, other.zoo, name, rows, joined.classes.get(name))
-            by_task[name] = _change(name, Sample(joined.samples[name].prediction[position], after, run), bootstrap)
+            by_task[name] = _change(name, Sample(joined.samples[name].prediction[position], after, run), jackknife)
         found.append(
             Change(
                 perturbation=str(other.perturbation),
@@ -83,8 +84,10 @@ def changes(perturbed: Predictions, group: Group, joined: Joined, store: Store, 
     return found
 
 
-def _change(name: str, before_and_after: Sample, bootstrap: Bootstrap) -> Score:
-    counts = bootstrap.all_and_counts(before_and_after.runs)
-    if tasks.get(name).kind == REGRESSION:
-        return score_of(metrics.mae(before_and_after, counts), bootstrap, "the value is not finite")
-    return score_of(1 - metrics.BY_NAME["accuracy"].compute(before_and_after, counts), bootstrap, "")
+def _change(name: str, before_and_after: Sample, jackknife: Jackknife) -> Score:
+    runs = before_and_after.runs
+    metric = metrics.BY_NAME["mae" if tasks.get(name).kind == REGRESSION else "accuracy"]
+    values = metric.compute(before_and_after, jackknife.counts(runs))[None]
+    if metric.share:
+        return given(1 - float(values[0, 0]), jackknife.share_interval(1 - values, runs))
+    return score_of(metric, values, runs, jackknife, "the value is not finite")

@@ -15,11 +15,11 @@ from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import SCALES, Zoo
 from . import tasks
-from .bootstrap import Sample
 from .columns import Coded
 from .metrics import CLASSIFICATION
 from .predictions import Group, Predictions
 from .protocols import Rows, rows_of
+from .sample import Sample
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..data.tables import read_table
 from ..errors import ZoobenchError, check_known, look_up
 from ..zoos import Zoo
 from ..zoos.hashing import unit_interval
+from ..zoos.spec import ZooSpec
 from ..zoos.splits import SEEDS_APART, SPLITS
 
 _TEST = "test"
@@ -44,6 +45,7 @@ class Rows:
     way_out: str = "predict every example of the test split once"
 
 
+_REFERENCES = ("constant", "hyperparameters")
 RowsOf = Callable[[Zoo, Store, str], Rows | None]
 
 
@@ -62,17 +64,19 @@ class Protocol:
         name: as it is asked for and stored.
         description: which checkpoints, in words.
         rows: finds those that are scored; ``None`` on a zoo where there are none.
-        references: whether they are of the test split, as the reference predictions are that a zoo carries.
+        references: names of the reference predictions that a zoo carries for it.
         nothing: said where there are none.
         learned: finds those of "train" and "validation", for a predictor that is made for the protocol.
+        ranked: whether submissions are ranked by it, on a zoo of a kind.
     """
 
     name: str
     description: str
     rows: Callable[[Zoo, Store], Rows | None]
-    references: bool = True
+    references: tuple[str, ...] = _REFERENCES
     nothing: str = "protocol {name!r} ({description}) leaves no checkpoint of {zoo}"
     learned: RowsOf = _own_split
+    ranked: Callable[[ZooSpec], bool] = lambda spec: True
 
 
 _Choose = Callable[[pd.DataFrame], pd.DataFrame]
@@ -187,10 +191,15 @@ def _held_out(zoo: Zoo, seeds: Sequence[int]) -> list[int]:
 
 
 def _protocol(
-    name: str, description: str, rows: RowsOf, references: bool = True, nothing: str = Protocol.nothing
+    name: str,
+    description: str,
+    rows: RowsOf,
+    references: tuple[str, ...] = _REFERENCES,
+    nothing: str = Protocol.nothing,
+    ranked: Callable[[ZooSpec], bool] = Protocol.ranked,
 ) -> Protocol:
     """One whose rows of all splits are chosen alike."""
-    return Protocol(name, description, lambda zoo, store: rows(zoo, store, _TEST), references, nothing, rows)
+    return Protocol(name, description, lambda zoo, store: rows(zoo, store, _TEST), references, nothing, rows, ranked)
 
 
 # Kinds of networks, which a protocol may be confined to.
@@ -200,7 +209,14 @@ _NO_NFN = "{zoo} has no rows of protocol {name!r}; an import of the original arc
 
 ALL: tuple[Protocol, ...] = (
     _protocol("all", "every checkpoint of the test runs", _own_split),
-    _protocol("final", "the last checkpoint of every test run", _within(_own_split, _final)),
+    _protocol(
+        "final",
+        "the last checkpoint of every test run",
+        _within(_own_split, _final),
+        tuple(f"{name}-final" for name in _REFERENCES),
+        # Runs that differ in the seed alone end alike: what is left to be told apart is mostly noise.
+        ranked=lambda spec: bool(spec.varies),
+    ),
     *(_protocol(name, f"test runs {what}", _within(_own_split, choose)) for name, (what, choose) in _STRATA.items()),
     _protocol(
         "config-disjoint",
@@ -211,12 +227,12 @@ ALL: tuple[Protocol, ...] = (
         "seed-disjoint",
         "runs of seeds, and with them initial weights, that no run has that is learned from",
         _seed_disjoint,
-        references=False,
+        references=(),
         nothing="{zoo} has no rows of protocol {name!r}: its splits divide no seed, or all its runs have one",
     ),
-    _protocol("nfn", _NFN, _listed("nfn"), references=False, nothing=_NO_NFN),
+    _protocol("nfn", _NFN, _listed("nfn"), references=(), nothing=_NO_NFN),
     *(
-        _protocol(f"nfn-{name}", f"{_NFN}, networks {what}", _within(_listed("nfn"), choose), False, _NO_NFN)
+        _protocol(f"nfn-{name}", f"{_NFN}, networks {what}", _within(_listed("nfn"), choose), (), _NO_NFN)
         for name, (what, choose) in _STRATA.items()
     ),
 )

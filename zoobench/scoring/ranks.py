@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..cores import usable_cores
-from .bootstrap import Sample
+from .sample import Sample
 
 # Resamples that are handled together: so many, or so few that what a thread holds per row stays within so many bytes.
 _TOGETHER = 32

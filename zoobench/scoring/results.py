@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from ..strict import Strict, read_versioned
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def number(value: float) -> str:
@@ -28,7 +28,7 @@ class Finite(Strict):
 
 
 class Score(Finite):
-    """A value with its interval; ``None`` where undefined, and then ``reason`` says why.
+    """A value with its interval; ``None`` where undefined, and then ``reason`` says why: also why there is no interval.
 
     Of several seeds, ``value`` is the mean of ``by_seed``, ``spread`` their standard deviation (n - 1), and the
     interval covers seeds and test runs both. A reference has no interval.
@@ -57,11 +57,24 @@ class Confusion(Strict):
     counts: list[list[int]]
 
 
+class OverReference(Finite):
+    """What predictions gain over a reference, on the same runs.
+
+    ``difference`` is of the main metric. ``left_r2`` is, in regression, R² of what the reference leaves: of the targets
+    less what it predicts, as the predictions less that; 0 for the reference itself.
+    """
+
+    difference: Score
+    left_r2: Score | None = None
+
+
 class TaskResult(Finite):
     """Scores of one task by metric name.
 
     ``kind`` is regression or classification, ``unit`` the unit of MAE. ``tau_ceiling`` is the highest tau-b that
     predictions without ties can reach, since targets tie; ``None`` in classification and where all do.
+    ``over_hyperparameters`` holds the predictions against the reference that knows how networks were trained, and
+    nothing of their weights, where the zoo carries one for the task.
     """
 
     kind: str
@@ -70,6 +83,7 @@ class TaskResult(Finite):
     scores: dict[str, Score]
     tau_ceiling: float | None = None
     confusion: Confusion | None = None
+    over_hyperparameters: OverReference | None = None
 
 
 class Collapsed(Finite):
@@ -114,7 +128,7 @@ class Stamp(Finite):
     protocol: str
     task_versions: dict[str, int]
     metric_versions: dict[str, int]
-    bootstrap: dict[str, float]
+    jackknife: dict[str, float]
     zoobench: str
     predictions_sha256: list[str]
 

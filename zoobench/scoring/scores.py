@@ -6,18 +6,30 @@ import math
 
 import numpy as np
 
-from .bootstrap import Bootstrap, Sample
+from .jackknife import TOO_FEW, Jackknife
+from .metrics import Metric
 from .results import Score
+from .sample import Sample
 
 
-def score_of(values: np.ndarray, bootstrap: Bootstrap, why: str) -> Score:
-    """A value and its interval from a statistic on the runs and on their resamples (1 + resamples,); ``why`` is said
-    where there is no value."""
-    value = rounded(float(values[0]))
-    if value is None:
+def score_of(metric: Metric, values: np.ndarray, runs: int, jackknife: Jackknife, why: str = "") -> Score:
+    """A metric's score from its values by seed, on all of so many runs and without each group: (seeds, 1 + groups).
+
+    ``why`` is said where there is no value.
+    """
+    value = float(metric.bounded(values[:, 0]).mean())
+    return given(value, metric.interval(values, runs, jackknife) if math.isfinite(value) else None, why)
+
+
+def given(value: float, interval: tuple[float, float] | None, why: str = "") -> Score:
+    """A score, with ``why`` there is no value, or that there are too few runs for an interval."""
+    short = rounded(value)
+    if short is None:
         return Score(value=None, reason=why)
-    low, high = bootstrap.interval(values[1:])
-    return Score(value=value, low=rounded(low), high=rounded(high))
+    low, high = (rounded(end) for end in interval or (math.nan, math.nan))
+    if low is None or high is None:
+        return Score(value=short, reason=TOO_FEW)
+    return Score(value=short, low=low, high=high)
 
 
 def rounded(value: float) -> float | None:

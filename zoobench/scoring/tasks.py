@@ -27,7 +27,8 @@ class Task:
 
     ``kind`` says which metrics there are (``metrics``). ``version`` is stamped into results, and rises when what a
     score means changes. ``bounds`` is the range that a target can take, where it has one. ``role`` says what kind of
-    column it reads: an outcome of training or a hyperparameter.
+    column it reads: an outcome of training or a hyperparameter. Rankings count tasks with the same ``counted_as`` as
+    one target, and leave out those that are not ``ranked``.
     """
 
     name: str
@@ -40,11 +41,18 @@ class Task:
     bounds: tuple[float, float] | None = None
     kind: str = REGRESSION
     version: int = 1
+    counted_as: str = ""
+    ranked: bool = True
 
     @property
     def main_metric(self) -> str:
-        """The metric that rankings go by."""
+        """The metric that is shown first."""
         return "r2" if self.kind == REGRESSION else "accuracy"
+
+    @property
+    def ranking_metric(self) -> str:
+        """The metric that rankings go by: bounded, so that no single task decides them."""
+        return "skill" if self.kind == REGRESSION else "class_skill"
 
     def target(self, labels: pd.DataFrame) -> np.ndarray:
         """The target values (rows,): float64, or names as objects."""
@@ -70,17 +78,30 @@ ALL: tuple[Task, ...] = (
     Task("epoch", "epoch", "epochs trained", "epochs", _SCHURHOLT),
     *(
         Task(
-            f"f1_class_{k}", f"f1_class_{k}", f"F1 of class {k}", "fraction", _SCHURHOLT, "class outcome", bounds=_UNIT
+            f"f1_class_{k}",
+            f"f1_class_{k}",
+            f"F1 of class {k}",
+            "fraction",
+            _SCHURHOLT,
+            "class outcome",
+            bounds=_UNIT,
+            counted_as="f1",
         )
         for k in range(4)
     ),
-    Task("learning_rate", "learning_rate", "learning rate", "1", _SCHURHOLT, "hyperparameter"),
-    Task("log10_learning_rate", "learning_rate", "log10 learning rate", "decades", "-", "hyperparameter", "log10"),
-    Task("weight_decay", "weight_decay", "L2 coefficient", "1", _SCHURHOLT, "hyperparameter"),
-    Task("log10_weight_decay", "weight_decay", "log10 L2 coefficient", "decades", "-", "hyperparameter", "log10"),
+    *(
+        Task(name, column, text, unit, paper, "hyperparameter", transform, counted_as=column)
+        for name, column, text, unit, paper, transform in (
+            ("learning_rate", "learning_rate", "learning rate", "1", _SCHURHOLT, "identity"),
+            ("log10_learning_rate", "learning_rate", "log10 learning rate", "decades", "-", "log10"),
+            ("weight_decay", "weight_decay", "L2 coefficient", "1", _SCHURHOLT, "identity"),
+            ("log10_weight_decay", "weight_decay", "log10 L2 coefficient", "decades", "-", "log10"),
+        )
+    ),
     Task("dropout", "dropout", "dropout rate", "fraction", _SCHURHOLT, "hyperparameter", bounds=_UNIT),
     Task("train_fraction", "train_fraction", "share of training images", "fraction", _SCHURHOLT, "hyperparameter"),
-    Task("init_std", "init_std", "scale of the initialiser", "1", "-", "hyperparameter"),
+    # It is drawn for every run, and some initialisers do not use it: of their networks nobody can tell.
+    Task("init_std", "init_std", "scale of the initialiser", "1", "-", "hyperparameter", ranked=False),
     *(
         Task(name, name, description, "class", _SCHURHOLT, "hyperparameter", kind=CLASSIFICATION)
         for name, description in (
