@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,7 +26,6 @@ from zoobench.training.population import train
 from zoobench.zoos import ALL, Zoo, resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import runs_of
-from zoobench.zoos.spec import Scale
 
 
 def read_rows(folder, config="seed"):
@@ -122,7 +122,7 @@ def test_building_again_gives_the_same_bytes(tiny_home, tmp_path):
 def test_the_size_of_chunks_changes_nothing_but_rounding(tiny_home, tmp_path, monkeypatch):
     zoo = resolve("tetris-zoo-tiny/seed")
     size = zoo.size
-    other = Scale(size.recipe, size.runs, size.checkpoints, chunk=7)
+    other = dataclasses.replace(size, chunk=7)
     monkeypatch.setattr(type(zoo), "size", property(lambda self: other))
     rows = read_rows(build(zoo, tmp_path))
     expected = read_rows(tiny_home / "tetris-zoo-tiny")
