@@ -202,6 +202,26 @@ def test_the_data_home_may_be_given_from_the_users_home(tmp_path, monkeypatch):
     assert hub.data_home() == tmp_path / "zoos"
 
 
+def test_without_a_home_a_place_for_zoos_is_asked_for_and_weights_are_read_all_the_same(
+    zoobench, tiny_home, monkeypatch
+):
+    """As of a user whom the system does not know, in a container."""
+
+    def unknown(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ZOOBENCH_DATA")
+    monkeypatch.setattr("platformdirs.user_cache_path", unknown)
+    outcome = zoobench("zoos")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "no folder for caches" in outcome.err
+    assert "set ZOOBENCH_DATA to the folder of zoos" in outcome.err
+    monkeypatch.setenv("ZOOBENCH_DATA", str(tiny_home))
+    with pytest.warns(UserWarning, match="weights are read into memory, no decoded copy is kept: no folder for caches"):
+        mapped = package.load_zoo("tetris-zoo-tiny/seed", "test", memory_map=True).weights
+    assert np.array_equal(mapped, package.load_zoo("tetris-zoo-tiny/seed", "test").weights)
+
+
 def test_a_strangers_zoo_that_claims_the_same_files_does_not_take_the_place_of_the_true_one(
     tiny_home, tmp_path, monkeypatch
 ):

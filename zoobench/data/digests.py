@@ -14,8 +14,7 @@ import stat
 import time
 from pathlib import Path
 
-import platformdirs
-
+from ..caches import cache_folder
 from ..files import sha256_of, write_atomically
 
 # Smaller files are hashed faster than they are looked up.
@@ -66,7 +65,7 @@ def _settled(stamp: _Stamp, now: int) -> bool:
 def _place(path: Path) -> Path:
     """Where the sha256 of a large file is kept: one place for each path, so that what is old is replaced."""
     name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
-    return platformdirs.user_cache_path("zoobench") / "digests" / f"{name[:32]}.json"
+    return cache_folder("digests") / f"{name[:32]}.json"
 
 
 def _kept(path: Path, stamp: _Stamp) -> str | None:

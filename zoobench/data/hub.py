@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import platformdirs
 import pyarrow as pa
 
+from ..caches import cache_folder
 from ..cores import usable_cores
 from ..errors import ZoobenchError, check_known, note_once
 from ..zoos import SCALES, Zoo, resolve
@@ -34,9 +34,17 @@ _KEYS = ("example_id", "run_id", "epoch")
 
 
 def data_home() -> Path:
-    """The folder of built zoos: ``ZOOBENCH_DATA``, in which ``~`` is the user's home, or the user's cache folder."""
-    chosen = os.environ.get(DATA_VARIABLE)
-    return Path(os.path.expanduser(chosen)) if chosen else platformdirs.user_cache_path("zoobench") / "zoos"
+    """The folder of built zoos: ``ZOOBENCH_DATA``, in which ``~`` is the user's home, or the user's cache folder.
+
+    Raises:
+        ZoobenchError: neither is to be had.
+    """
+    if chosen := os.environ.get(DATA_VARIABLE):
+        return Path(os.path.expanduser(chosen))
+    try:
+        return cache_folder("zoos")
+    except OSError as error:
+        raise ZoobenchError(f"{error}; set {DATA_VARIABLE} to the folder of zoos") from error
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..caches import cache_folder
 from ..cores import usable_cores
 from ..errors import ZoobenchError, note_once
 from ..files import beside, locked, remove
@@ -66,8 +66,9 @@ def read_mapped(files: Sequence[Path], width: int) -> np.ndarray:
         with tables.reading(path):
             digests.append(digest_of(path))
     key = hashlib.sha256("\n".join([*digests, str(width)]).encode()).hexdigest()[:32]
-    copies, shape = platformdirs.user_cache_path("zoobench") / "weights", _shape(files, width)
+    copies, shape = None, _shape(files, width)
     try:
+        copies = cache_folder("weights")
         if (mapped := _mapped(copies, key, shape)) is not None:
             return mapped
         with locked(copies / key):
@@ -75,7 +76,8 @@ def read_mapped(files: Sequence[Path], width: int) -> np.ndarray:
                 return mapped
             return _map(_keep(copies / key, files, shape), shape)
     except OSError as error:
-        note_once(f"weights are read into memory, no decoded copy is kept in {copies}", error.strerror or error)
+        where = f" in {copies}" if copies else ""
+        note_once(f"weights are read into memory, no decoded copy is kept{where}", error.strerror or error)
     matrix = read(files, width)
     matrix.flags.writeable = False
     return matrix

@@ -55,7 +55,7 @@ def hyperparameters(task: Task, train: _Split, validation: _Split, test: _Split)
     with threadpool_limits(1):
         for leaves in _LEAVES if columns else ():
             trees = HistGradientBoostingRegressor(
-                max_iter=300, learning_rate=0.05, max_leaf_nodes=leaves, early_stopping=False, random_state=0
+                max_iter=100, learning_rate=0.15, max_leaf_nodes=leaves, early_stopping=False, random_state=0
             ).fit(inputs.loc["train"], targets[0])
             error = np.mean((trees.predict(inputs.loc["validation"]) - targets[1]) ** 2) if len(validation) else 0
             if error < best_error:
