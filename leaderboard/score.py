@@ -16,7 +16,7 @@ from zoobench.errors import ZoobenchError, shown
 from zoobench.files import locked, remove_abandoned, sha256_of
 from zoobench.scoring import harness
 from zoobench.scoring.averages import Estimates, mean_skill
-from zoobench.scoring.jackknife import Jackknife, over_seeds, spread_of
+from zoobench.scoring.jackknife import Jackknife, over_seeds
 from zoobench.scoring.joining import Joined
 from zoobench.scoring.metrics import METRICS
 from zoobench.scoring.predictions import read_predictions
@@ -141,7 +141,7 @@ def _mean(part: Estimates) -> MeanSkill | None:
 
 def _gain(values: np.ndarray) -> Score:
     value = float(values[:, 0].mean())
-    return given(value, Jackknife().around(value, spread_of(values)), "a score is undefined")
+    return given(value, Jackknife().interval(values), "a score is undefined")
 
 
 def _points(joined: Joined) -> dict[str, Points]:

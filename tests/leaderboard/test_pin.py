@@ -24,7 +24,9 @@ def test_pinned_labels_score_as_the_zoo_does_and_have_no_weights(tiny, tmp_path,
     ) == [
         "labels/seed/test.parquet",
         "manifest.json",
+        "references/seed/constant-final.parquet",
         "references/seed/constant.parquet",
+        "references/seed/hyperparameters-final.parquet",
         "references/seed/hyperparameters.parquet",
     ]
     monkeypatch.setenv("ZOOBENCH_DATA", str(tmp_path / "nothing"))

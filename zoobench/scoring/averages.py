@@ -121,7 +121,7 @@ def _average(
     value, runs, seeds = mean
     score = given(
         value,
-        jackknife.around(value, together([enough(runs), seeds])),
+        jackknife.around(value, enough(runs), seeds),
         f"undefined for {undefined[0]}" if undefined else "",
     )
     count = sum(len(_tasks(zoo, metric)) for zoo in zoos)

@@ -11,6 +11,7 @@ are skewed, and the kurtosis of few runs comes out too low: scores, which have a
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -82,18 +83,20 @@ class Jackknife:
         runs = enough(over_runs(there[1:]))
         if scale is not IDENTITY:
             runs = replace(runs, df=runs.df / 2)
-        spread = together([runs, over_seeds(values).times(slope)])
-        ends = self.around(float(there[0]), spread)
+        ends = self.around(float(there[0]), runs, over_seeds(values).times(slope))
         if ends is None:
             return None
         low, high = scale.back(np.array(ends))
         return float(low), float(high)
 
-    def around(self, value: float, spread: Spread) -> tuple[float, float] | None:
-        """Student's interval of an estimate; ``None`` where its spread is not known."""
-        if not spread.known:
+    def around(self, value: float, *spreads: Spread) -> tuple[float, float] | None:
+        """Student's interval of an estimate that spreads in several ways; ``None`` where one of them is not known.
+
+        Reaches are added as errors are: the few degrees of freedom of seeds are those of what seeds add.
+        """
+        if not all(spread.known for spread in spreads):
             return None
-        reach = self.quantile(spread.df) * spread.error
+        reach = math.hypot(*(self.quantile(one.df) * one.error for one in spreads if one.variance > 0))
         return value - reach, value + reach
 
     def share_interval(self, values: np.ndarray, runs: int) -> tuple[float, float]:
@@ -126,7 +129,8 @@ def over_runs(deleted: np.ndarray) -> Spread:
         return TOO_LITTLE
     squares = (deleted - deleted.mean()) ** 2
     total = float(squares.sum())
-    if total == 0:
+    # What rounding leaves where no run matters.
+    if total <= groups * (1e-15 * float(np.abs(deleted).max())) ** 2:
         return Spread(0.0, groups - 1.0, groups)
     kurtosis = groups * float((squares**2).sum()) / total**2
     df = min(groups - 1.0, 2 * groups / max(kurtosis - 1, 1e-9))
@@ -136,11 +140,6 @@ def over_runs(deleted: np.ndarray) -> Spread:
 def enough(runs: Spread) -> Spread:
     """A spread over runs, if these are enough to know it, or share in it as evenly as they can."""
     return runs if runs.variance == 0 or runs.df >= min(FEWEST, runs.groups - 1) else TOO_LITTLE
-
-
-def spread_of(values: np.ndarray) -> Spread:
-    """The spread of a statistic's mean over seeds (seeds, 1 + groups), over runs and seeds."""
-    return together([enough(over_runs(values.mean(axis=0)[1:])), over_seeds(values)])
 
 
 def over_seeds(values: np.ndarray) -> Spread:
@@ -163,7 +162,7 @@ def over_seeds(values: np.ndarray) -> Spread:
 def together(spreads: Iterable[Spread]) -> Spread:
     """The spread of a sum of independent estimates; degrees of freedom after Welch and Satterthwaite."""
     found = list(spreads)
-    variance, groups = sum(one.variance for one in found), sum(one.groups for one in found)
+    variance, groups = sum(one.variance for one in found), sum(one.groups for one in found if one.variance != 0)
     if not variance > 0:
         return Spread(variance, max(one.df for one in found), groups)
     df = variance**2 / sum(one.variance**2 / one.df for one in found if one.variance > 0)

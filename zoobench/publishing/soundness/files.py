@@ -15,7 +15,7 @@ from ...files import sha256_of
 from ...zoos.splits import SPLITS
 from .report import Report, Subject, brief, listed, reason
 
-REFERENCES = ("constant", "hyperparameters")
+REFERENCES = ("constant", "hyperparameters", "constant-final", "hyperparameters-final")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NAME = re.compile(r"[\w.-]+")
 
