@@ -153,3 +153,14 @@ def test_a_warning_is_one_printable_line(predictions, zoobench):
     assert outcome.code == 0
     assert outcome.err.startswith("warning: ")
     assert outcome.err.rstrip("\n").isprintable()
+
+
+def test_what_the_system_says_of_a_file_is_one_line_wherever_it_is_said(zoobench, monkeypatch):
+    """A full disk can be met at any write."""
+
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/\x1b[2Jzoo.parquet")
+
+    monkeypatch.setattr("zoobench.data.hub.built_zoos", full)
+    outcome = zoobench("zoos")
+    assert (outcome.code, outcome.err) == (2, "error: /data/\\x1b[2Jzoo.parquet: No space left on device\n")

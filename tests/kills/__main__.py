@@ -40,7 +40,12 @@ def row(verb: Verb, killed: Counts, full: Counts | None) -> str:
 
 
 def main() -> None:
-    """Replace the table between the marks."""
+    """Replace the table between the marks; given names of verbs, only print their rows."""
+    if names := set(sys.argv[1:]):
+        for verb in VERBS:
+            if verb.name in names:
+                counted(verb)
+        return
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = list(pool.map(counted, VERBS))
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()

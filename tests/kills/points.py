@@ -79,12 +79,12 @@ class Bench:
         self.number, self.after = done.seen, self.tree()
 
     def tree(self) -> Tree:
-        """Every file and folder, also the hidden ones; ``None`` for a folder, and for a file that tells times."""
+        """Every file and folder, also the hidden ones; ``None`` for a folder."""
         found: Tree = {}
         for path in self.work.rglob("*"):
             name = path.relative_to(self.work)
-            told = path.is_dir() or any(name.match(pattern) for pattern in self.verb.passing)
-            found[name.as_posix()] = None if told else path.read_bytes()
+            if not any(name.is_relative_to(folder) for folder in self.verb.foreign):
+                found[name.as_posix()] = None if path.is_dir() else path.read_bytes()
         return found
 
     def restore(self) -> None:

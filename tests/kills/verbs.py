@@ -27,14 +27,14 @@ class Verb:
         arguments: of ``zoobench``; ``{work}`` is the folder that it writes below, ``{given}`` one that it only reads,
             and where its zoos are.
         start: makes what is there before in both.
-        passing: names of files and folders below which bytes need not be the same: they tell times.
+        foreign: folders in ``{work}`` that another library keeps.
         hub: it writes to a Hub, whose folder is ``{work}/hub``; what it sends counts as well.
     """
 
     name: str
     arguments: str
     start: Callable[["Before"], object]
-    passing: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     hub: bool = False
 
 
@@ -149,8 +149,8 @@ VERBS = (
         f"import schurholt {{given}}/raw --zoo {_RELEASED} --out {{work}} --replace",
         _released_less,
     ),
-    Verb("publish", _PUBLISH, _built, hub=True),
-    Verb("publish over another build", _PUBLISH, _published, hub=True),
+    Verb("publish", _PUBLISH, _built, foreign=("hf/hub",), hub=True),
+    Verb("publish over another build", _PUBLISH, _published, foreign=("hf/hub",), hub=True),
     Verb("install", "install {given}", _two_built),
     Verb(
         "run --save over another model",

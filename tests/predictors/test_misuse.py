@@ -156,3 +156,10 @@ def test_a_database_of_trials_that_cannot_be_used_is_one_line(tiny, tmp_path, mo
         database.rollback()
         database.execute("update trial_user_attributes set value_json = '5'")
     assert "cannot keep trials in" in refusal(tmp_path / "t.db")
+
+
+def test_a_record_of_trials_that_cannot_be_written_is_one_line(zoobench, tiny, tmp_path):
+    (tmp_path / "p-chosen.json").mkdir()
+    search_few = ("--trials", "1", "--param", "max_trees=2", "--task", "accuracy")
+    outcome = zoobench("run", "gbm", "--zoo", tiny.id, "--out", tmp_path / "p.parquet", *search_few)
+    assert (outcome.code, outcome.err) == (2, f"error: cannot write {tmp_path}/p-chosen.json: Is a directory\n")

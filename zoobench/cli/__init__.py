@@ -309,3 +309,9 @@ def main() -> None:
         except ZoobenchError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            # Of a file: a full disk, say. Others are mistakes of ours.
+            if error.filename is None or not error.strerror:
+                raise
+            typer.echo(f"error: {shown(os.fsdecode(error.filename))}: {error.strerror}", err=True)
+            sys.exit(2)

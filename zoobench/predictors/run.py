@@ -228,7 +228,11 @@ def _fit(
             for trial in found.trials
         ],
     }
-    write_atomically(out.with_name(f"{out.stem}-chosen.json"), (json.dumps(record, indent=1) + "\n").encode())
+    path = out.with_name(f"{out.stem}-chosen.json")
+    try:
+        write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    except OSError as error:
+        raise ZoobenchError(f"cannot write {path}: {error.strerror or error}") from error
     on_step("fitting")
     parts = []
     for trial in sorted({best.trial for best in chosen.values()}):

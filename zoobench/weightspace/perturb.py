@@ -20,7 +20,7 @@ from ..data.digests import digest_of
 from ..data.folder import CARD
 from ..data.hub import ZooSplit
 from ..errors import ZoobenchError
-from ..files import beside, sha256_of
+from ..files import beside, remove_abandoned, sha256_of
 from ..paths import InsidePath, inside
 from ..strict import Strict, first_problem
 from ..zoos import Zoo, resolve
@@ -138,6 +138,7 @@ def perturb(
         raise ZoobenchError(f"a seed is a number from 0 to 2**32 - 1, not {seed}")
     out = out.resolve()
     try:
+        remove_abandoned(out.parent, out.name)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ZoobenchError(f"{out} is already there and not empty; remove it or name another folder")
         with beside(out) as temporary:
