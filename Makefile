@@ -61,7 +61,7 @@ growth: $(VENV)/.dev  ## How cost grows with runs, rows and weights; a zoo of 30
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.larger_than_memory
 
-reliability: $(VENV)/.dev  ## Every verb killed, and the disk full, at each call that changes a file: docs/reliability.md; an hour.
+reliability: $(VENV)/.dev  ## Every verb killed, and the disk full, at each call that changes a file: docs/reliability.md; an hour or two.
 	$(BIN)/python -m tests.kills
 
 reproduce-unterthiner: $(VENV)/.dev  ## Tables of Unterthiner et al. on the zoos that are built; hours.

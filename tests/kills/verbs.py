@@ -12,10 +12,12 @@ from ..leaderboard.conftest import SUBMISSION
 from .calls import KILL, Calls
 
 SEED, HYP = "tetris-zoo-tiny/seed", "tetris-zoo-tiny/hyp"
+# One worker: chunks are kept in their order.
+_BUILD = f"build {SEED} --out {{work}} --workers 1"
 _RELEASED = "mnist-zoo/hyp-5-rand-seed"
 _PUBLISH = "publish {given}/tetris-zoo-tiny zoobench/tetris-zoo-tiny"
 _IMPORT = f"import schurholt {{given}}/raw --zoo {_RELEASED} --out {{work}}"
-_RUN = "run {} --zoo tetris-zoo-tiny/hyp --task accuracy --out {}"
+_RUN = f"run {{}} --zoo {HYP} --task accuracy --out {{}}"
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def _older(before: Before) -> None:
 
 
 def _interrupted(before: Before) -> None:
-    """Two of the three chunks, of a build that was killed."""
-    arguments = words(f"build {SEED} --out {{work}} --workers 1", before.work, before.given)
+    """Two of the three chunks, of a build that was killed at the first call after the second."""
+    arguments = words(_BUILD, before.work, before.given)
     point = 0
-    while len(list(before.work.rglob("*.parquet"))) < 2:
+    while len(list(before.work.glob(".*.build/chunk-*.json"))) < 2:
         for folder in before.work.glob(".*"):
             shutil.rmtree(folder, ignore_errors=True)
         point += 1
@@ -140,15 +142,11 @@ def _pinned_other(before: Before) -> None:
 
 
 VERBS = (
-    Verb("build", f"build {SEED} --out {{work}} --workers 1", _nothing),
-    Verb("build over an older zoo", f"build {SEED} --out {{work}} --workers 1", _older),
-    Verb("build, resumed", f"build {SEED} --out {{work}} --workers 1", _interrupted),
-    Verb("import", f"import schurholt {{given}}/raw --zoo {_RELEASED} --out {{work}}", _released),
-    Verb(
-        "import over an older one",
-        f"import schurholt {{given}}/raw --zoo {_RELEASED} --out {{work}} --replace",
-        _released_less,
-    ),
+    Verb("build", _BUILD, _nothing),
+    Verb("build over an older zoo", _BUILD, _older),
+    Verb("build, resumed", _BUILD, _interrupted),
+    Verb("import", _IMPORT, _released),
+    Verb("import over an older one", f"{_IMPORT} --replace", _released_less),
     Verb("publish", _PUBLISH, _built, foreign=("hf/hub",), hub=True),
     Verb("publish over another build", _PUBLISH, _published, foreign=("hf/hub",), hub=True),
     Verb("install", "install {given}", _two_built),
