@@ -32,7 +32,7 @@ def test_a_random_method_has_a_file_for_each_seed_and_none_is_made_twice(tiny, t
     made = lay_down(tmp_path, entry, [tiny], again=False)
     folder = tmp_path / "submissions" / "comvex-linear" / "tetris-zoo-tiny"
     assert made == [folder / f"seed-seed{seed}.parquet" for seed in SEEDS]
-    first, second, _ = (pd.read_parquet(path) for path in made)
+    first, second, *_ = (pd.read_parquet(path) for path in made)
     assert not first.equals(second)
     assert lay_down(tmp_path, entry, [tiny], again=False) == []
     assert read_submission(folder.parent).description.method == "ComVeX-Linear"

@@ -72,9 +72,13 @@ def test_predictions_as_far_out_as_any_may_be_leave_all_others_as_they_were(zoob
         outcome = zoobench("leaderboard", verb, "--dir", board)
         assert (outcome.code, outcome.err) == (0, ""), verb
     after = rows_of(board)
-    assert after["far-out"][0][0] < -1e50
-    assert after["far-out"][1]["all"] == [3, 3, 3]
-    assert {name: after[name] for name in HEALTHY} == before
+    assert after["far-out"][0][0] == 0
+    assert after["far-out"][1]["all"][0] == max(places["all"][0] for _, places, _ in after.values())
+    for name in HEALTHY:
+        (mean, places, scores), then = after[name], before[name]
+        assert (mean, scores) == (then[0], then[2])
+        # Few runs cannot tell a poor method from a useless one: there is one more that it may be behind.
+        assert {track: place[:2] for track, place in places.items()} == {track: p[:2] for track, p in then[1].items()}
     assert written(board) == files
 
 
@@ -314,7 +318,7 @@ UNREADABLE = {
     "a later version": (_changed(schema_version=99), "has another schema version"),
     "no version": (lambda path: path.write_text("{}"), "has another schema version"),
     "a list": (lambda path: path.write_text("[1]"), "no result of a submission"),
-    "half": (lambda path: path.write_bytes(path.read_bytes()[:500]), "Unterminated string"),
+    "half": (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "line "),
     "nothing": (lambda path: path.write_bytes(b""), "Expecting value"),
     "no text": (lambda path: path.write_bytes(b"\xff\xfe\xff"), "codec can't decode"),
     "another's": (lambda path: shutil.copy(path.with_name("linear-w.json"), path), "it is the result of 'linear-w'"),

@@ -62,7 +62,7 @@ def test_those_of_final_checkpoints_have_learned_from_these_alone(tiny_hyp, tiny
     last = train[train["epoch"] == train["epoch"].max()]
     frame = references(tiny_hyp_home, "hyp")["constant-final"]
     assert frame["accuracy"].to_numpy() == pytest.approx(last["test_accuracy"].mean(), rel=1e-6)
-    assert last["test_accuracy"].mean() != pytest.approx(train["test_accuracy"].mean(), rel=1e-2)
+    assert last["test_accuracy"].mean() != pytest.approx(train["test_accuracy"].mean(), rel=1e-3)
 
 
 def test_they_are_the_same_bytes_each_time(tiny_hyp, tiny_hyp_home, tmp_path):

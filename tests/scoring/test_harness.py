@@ -193,10 +193,10 @@ def test_predictions_are_held_against_the_hyperparameters(tiny_hyp, tiny_hyp_hom
     assert itself.left_r2.value == pytest.approx(r2_score(target - known, np.zeros(len(known))), rel=1e-9)
 
 
-def test_collapsed_networks_are_those_at_most_at_the_majority_rate(tiny_hyp):
+def test_collapsed_networks_are_those_at_most_at_the_majority_rate(tiny):
     """Tetris has as many test images of each of its four classes."""
-    (result,) = evaluate(noisy(tiny_hyp)).results
-    share = (hub.load_labels(tiny_hyp, "test").frame["test_accuracy"] <= 0.25).mean()
+    (result,) = evaluate(noisy(tiny)).results
+    share = (hub.load_labels(tiny, "test").frame["test_accuracy"] <= 0.25).mean()
     assert 0 < share < 1
     assert (result.collapsed.share, result.collapsed.majority_rate) == (pytest.approx(share), 0.25)
 

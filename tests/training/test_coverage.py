@@ -338,7 +338,7 @@ def test_functional_logits_and_gradients_are_those_of_plain_modules(dropout):
     network = Network("net", (Conv("conv", 2, 3, 3), *NEW.layers[1:]))
     case = drawn_case(network, (2, 8, 8), 1, dropout)
     names = case.activations.names
-    logits, _, slopes = everything(network, case, "functional")
+    logits, _, slopes, *_ = everything(network, case, "functional")
     for run, activation in enumerate(names):
         model = module(network, activation, case.weights[run].numpy()).double()
         nn.utils.vector_to_parameters(case.weights[run], model.parameters())

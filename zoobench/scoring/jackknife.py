@@ -46,7 +46,7 @@ class Spread:
 
     def times(self, factor: float) -> Spread:
         """Of the estimate times a factor."""
-        return replace(self, variance=factor**2 * self.variance)
+        return replace(self, variance=factor * self.variance * factor)
 
 
 TOO_LITTLE = Spread(float("nan"), 0.0)
@@ -99,8 +99,10 @@ class Jackknife:
         reach = math.hypot(*(self.quantile(one.df) * one.error for one in spreads if one.variance > 0))
         return value - reach, value + reach
 
-    def share_interval(self, values: np.ndarray, runs: int) -> tuple[float, float]:
+    def share_interval(self, values: np.ndarray, runs: int) -> tuple[float, float] | None:
         """The interval of a share, in [0, 1]; where no run is wrong, or all are, the share of so many runs decides.
+
+        ``None`` where there is one run, of which nothing can be told.
 
         Wilson 1927, with x (1 - x) / variance in the place of the number of trials.
 
@@ -110,7 +112,9 @@ class Jackknife:
         """
         share = float(values.mean(axis=0)[0])
         spread = together([over_runs(values.mean(axis=0)[1:]), over_seeds(values)])
-        certain = not spread.variance > 0 or share in (0, 1)
+        if not spread.known:
+            return None
+        certain = spread.variance == 0 or share in (0, 1)
         trials = runs if certain else share * (1 - share) / spread.variance
         square = self.quantile(runs - 1 if certain else spread.df) ** 2 / trials
         centre, reach = share + square / 2, np.sqrt(square * (share * (1 - share) + square / 4))
@@ -127,14 +131,14 @@ def over_runs(deleted: np.ndarray) -> Spread:
     groups = len(deleted)
     if groups < 2 or not np.isfinite(deleted).all():
         return TOO_LITTLE
-    squares = (deleted - deleted.mean()) ** 2
-    total = float(squares.sum())
+    apart = deleted - deleted.mean()
+    unit = float(np.sqrt((apart**2).mean()))
     # What rounding leaves where no run matters.
-    if total <= groups * (1e-15 * float(np.abs(deleted).max())) ** 2:
+    if unit <= 1e-15 * float(np.abs(deleted).max()):
         return Spread(0.0, groups - 1.0, groups)
-    kurtosis = groups * float((squares**2).sum()) / total**2
+    kurtosis = float(((apart / unit) ** 4).mean())
     df = min(groups - 1.0, 2 * groups / max(kurtosis - 1, 1e-9))
-    return Spread((groups - 1) / groups * total, df, groups)
+    return Spread((groups - 1) * unit * unit, df, groups)
 
 
 def enough(runs: Spread) -> Spread:
@@ -165,7 +169,7 @@ def together(spreads: Iterable[Spread]) -> Spread:
     variance, groups = sum(one.variance for one in found), sum(one.groups for one in found if one.variance != 0)
     if not variance > 0:
         return Spread(variance, max(one.df for one in found), groups)
-    df = variance**2 / sum(one.variance**2 / one.df for one in found if one.variance > 0)
+    df = 1 / sum((one.variance / variance) ** 2 / one.df for one in found if one.variance > 0)
     return Spread(variance, df, groups)
 
 

@@ -81,8 +81,11 @@ def _seed_sweep(recipe: SeedSweep, runs: int) -> list[Run]:
     return [_run(recipe, f"seed-{seed:04d}", seed, {}) for seed in range(1, runs + 1)]
 
 
-def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
-    """Runs configuration by configuration; ``runs`` / seeds configurations are kept, by a hash of their number."""
+def _grid(recipe: Grid, zoo_id: str, draws: str, runs: int) -> list[Run]:
+    """Runs configuration by configuration; ``runs`` / seeds configurations are kept, by a hash of their number.
+
+    Which are kept hangs on the zoo alone; random seeds are of ``draws``.
+    """
     names = [name for name, _ in recipe.axes]
     configurations = list(enumerate(itertools.product(*(values for _, values in recipe.axes))))
     kept = sorted(configurations, key=lambda entry: unit_interval("configuration", zoo_id, entry[0]))
@@ -93,28 +96,28 @@ def _grid(recipe: Grid, zoo_id: str, runs: int) -> list[Run]:
         for repeat in range(1, recipe.seeds + 1):
             seed = repeat
             if recipe.random_seeds:
-                seed = 1 + int(unit_interval("seed", zoo_id, number, repeat) * (2**31 - 1))
+                seed = 1 + int(unit_interval("seed", draws, number, repeat) * (2**31 - 1))
             result.append(_run(recipe, f"config-{number:04d}-seed-{repeat:04d}", seed, own))
     return result[:runs]
 
 
-def _random_search(recipe: RandomSearch, zoo_id: str, runs: int) -> list[Run]:
+def _random_search(recipe: RandomSearch, draws: str, runs: int) -> list[Run]:
     result = []
     for number in range(1, runs + 1):
-        values = {name: value_at(d, unit_interval("draw", zoo_id, number, name)) for name, d in recipe.ranges}
+        values = {name: value_at(d, unit_interval("draw", draws, number, name)) for name, d in recipe.ranges}
         seed = number if recipe.seed is None else recipe.seed
         result.append(_run(recipe, f"run-{number:05d}", seed, values))
     return result
 
 
-def _enumerate(recipe: Recipe, zoo_id: str, runs: int) -> list[Run]:
+def _enumerate(recipe: Recipe, zoo_id: str, draws: str, runs: int) -> list[Run]:
     match recipe:
         case SeedSweep():
             return _seed_sweep(recipe, runs)
         case Grid():
-            return _grid(recipe, zoo_id, runs)
+            return _grid(recipe, zoo_id, draws, runs)
         case RandomSearch():
-            return _random_search(recipe, zoo_id, runs)
+            return _random_search(recipe, draws, runs)
 
 
 def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
@@ -130,5 +133,5 @@ def runs_of(zoo: Zoo, seed: int = 0) -> list[Run]:
         raise ZoobenchError(f"seed {seed} is out of range; choose from 0 (the zoo itself) to 1000")
     size = zoo.size
     draws = f"{zoo.spec.id}/{seed}" if seed else zoo.spec.id
-    runs = _enumerate(size.recipe, draws, size.runs)
+    runs = _enumerate(size.recipe, zoo.spec.id, draws, size.runs)
     return [dataclasses.replace(run, seed=run.seed + seed * SEEDS_APART) for run in runs]
