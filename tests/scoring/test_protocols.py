@@ -1,5 +1,7 @@
 import hashlib
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import kendalltau
+from sklearn.neighbors import KNeighborsRegressor
 
+from zoobench import load_zoo
 from zoobench.building.build import build
 from zoobench.data import hub
 from zoobench.data.manifest import file_entry, read_manifest, write_manifest
@@ -110,9 +114,9 @@ def test_a_protocol_that_leaves_nothing_lists_those_that_do(tiny, tmp_path):
     labels = hub.load_labels(tiny, "test").frame
     frame = pd.DataFrame({"zoo": tiny.id, "example_id": labels["example_id"], "accuracy": 0.5})
     frame.to_csv(tmp_path / "preds.csv", index=False)
-    assert sensible(tiny) == ["all", "final", "tanh"]
+    assert sensible(tiny) == ["all", "final", "tanh", "folds"]
     for name in ("relu", "config-disjoint", "nfn"):
-        with pytest.raises(ZoobenchError, match="it has: all, final, tanh"):
+        with pytest.raises(ZoobenchError, match="it has: all, final, tanh, folds"):
             evaluate(tmp_path / "preds.csv", protocols=[name])
 
 
@@ -222,3 +226,96 @@ def test_a_zoo_whose_splits_divide_no_seed_has_no_protocol_for_it(splits, reques
     assert "seed-disjoint" not in sensible(zoo)
     with pytest.raises(ZoobenchError, match="its splits divide no seed, or all its runs have one"):
         rows_of("seed-disjoint", zoo)
+
+
+@pytest.mark.parametrize("which", ["tiny", "tiny_hyp"])
+def test_folds_are_of_all_runs_and_no_run_or_seed_is_learned_from_and_predicted(which, request):
+    """By seed where the zoo's splits are by seed."""
+    zoo = request.getfixturevalue(which)
+    by = zoo.spec.splits.by + ("_id" if zoo.spec.splits.by == "run" else "")
+    assert by == {"tiny": "run_id", "tiny_hyp": "seed"}[which]
+    everything = pd.concat(hub.load_labels(zoo, split).frame for split in ("train", "validation", "test"))
+    scored = rows_of("folds", zoo)
+    assert sorted(scored.labels["example_id"]) == sorted(everything["example_id"])
+    predicted = []
+    for fold in range(5):
+        parts = [rows_of("folds", zoo, split=split, fold=fold).labels for split in ("train", "validation", "test")]
+        assert sorted(pd.concat(parts)["example_id"]) == sorted(everything["example_id"])
+        undivided = [set(part[by]) for part in parts]
+        assert len(set.union(*undivided)) == sum(map(len, undivided))
+        sizes = [len(part) for part in undivided]
+        groups = everything[by].nunique()
+        assert sizes[1] - groups // 5 in (0, 1)
+        assert sizes[2] - groups // 5 in (0, 1)
+        predicted += parts[2]["example_id"].tolist()
+    assert sorted(predicted) == sorted(everything["example_id"])
+
+
+def test_folds_are_asked_for_by_number_and_only_where_there_are_some(tiny):
+    for split, fold, words in (
+        ("train", None, "'folds' has train rows of each fold; give a fold, 0 to 4"),
+        ("train", 5, "fold 5 of protocol 'folds' does not exist; choose from 0 to 4"),
+        ("test", -1, "fold -1 of protocol 'folds'"),
+    ):
+        with pytest.raises(ZoobenchError, match=words):
+            load_zoo(tiny.id, split, protocol="folds", fold=fold)
+    with pytest.raises(ZoobenchError, match="protocol 'final' has no folds"):
+        load_zoo(tiny.id, protocol="final", fold=0)
+    with pytest.raises(ZoobenchError, match="fold 0 is of no protocol"):
+        load_zoo(tiny.id, fold=0)
+    part = load_zoo(tiny.id, protocol="folds", fold=2)
+    assert len(part.weights) == len(part.labels) == len(rows_of("folds", tiny, split="train", fold=2).labels)
+
+
+def test_fewer_runs_than_folds_have_none(tiny_hyp, monkeypatch):
+    labels = {split: hub.load_labels(tiny_hyp, split) for split in ("train", "validation", "test")}
+    few = set(labels["test"].frame["seed"]) | set(labels["validation"].frame["seed"])
+
+    def without(zoo, split, store=None):
+        return replace(labels[split], frame=labels[split].frame[labels[split].frame["seed"].isin(few)])
+
+    monkeypatch.setattr(hub, "load_labels", without)
+    with pytest.raises(ZoobenchError, match="fewer than 5 runs or seeds for protocol 'folds'; it has: all, final"):
+        rows_of("folds", tiny_hyp)
+
+
+def test_every_run_is_predicted_by_what_learned_without_it(tiny, tmp_path, zoobench):
+    """As scikit-learn predicts it from the same rows."""
+    out = tmp_path / "p.parquet"
+    what = ("run", "nearest", "--zoo", tiny.id, "--task", "accuracy", "--out", out)
+    outcome = zoobench(*what, "--protocol", "folds")
+    assert outcome.code == 0, outcome.err
+    assert "--protocol folds" in outcome.out
+    predicted = pd.read_parquet(out).set_index("example_id")["accuracy"]
+    for fold in range(5):
+        train, test = (load_zoo(tiny.id, split, protocol="folds", fold=fold) for split in ("train", "test"))
+        nearest = KNeighborsRegressor(1).fit(train.weights, train.labels["test_accuracy"])
+        np.testing.assert_allclose(predicted[test.labels["example_id"]], nearest.predict(test.weights), rtol=1e-6)
+    (result,) = evaluate(out, protocols="folds").results
+    assert (result.runs, result.rows) == (40, len(predicted))
+    assert zoobench(*what).code == 0
+    refused = zoobench("evaluate", "--predictions", out, "--protocol", "folds")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "each predicted without having learned from its fold: zoobench run NAME" in refused.err
+
+
+@pytest.mark.parametrize("more", [("--save", "m"), ("--on", "tetris-zoo-tiny/seed")])
+def test_the_predictors_of_folds_are_not_kept_nor_asked_of_other_zoos(tiny, tmp_path, zoobench, more):
+    out = tmp_path / "p.parquet"
+    outcome = zoobench("run", "linear", "--zoo", tiny.id, "--protocol", "folds", "--out", out, *more)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert f"each for a part of {tiny.id}; leave out {more[0]}" in outcome.err
+    assert not out.exists()
+
+
+def test_a_search_of_each_fold_is_recorded(tiny, tmp_path, zoobench):
+    out = tmp_path / "p.parquet"
+    outcome = zoobench(
+        *("run", "gbm", "--features", "stats", "--param", "max_trees=5", "--zoo", tiny.id, "--task", "accuracy"),
+        *("--trials", "2", "--storage", tmp_path / "s.db", "--protocol", "folds", "--out", out),
+    )
+    assert outcome.code == 0, outcome.err
+    record = json.loads((tmp_path / "p-chosen.json").read_text())
+    assert record["protocol"] == "folds"
+    assert [len(part["trials"]) for part in record["folds"]] == [2] * 5
+    assert len({part["trials"][0]["scores"]["accuracy"] for part in record["folds"]}) == 5

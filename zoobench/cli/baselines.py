@@ -46,7 +46,7 @@ def run(
     save: Annotated[Path | None, typer.Option(help="Folder to save the fitted baseline in (see predict).")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Learn and predict its rows, as nfn, relu or nfn-relu (see evaluate); default all."),
+        typer.Option(help="Learn and predict its rows, as nfn, relu or folds (see evaluate); default all."),
     ] = None,
 ) -> None:
     """Train a baseline on a zoo and predict every task of its test split, or of others' with the same network.

@@ -23,8 +23,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="all, final, relu, tanh, config-disjoint, seed-disjoint, nfn, nfn-relu or nfn-tanh; repeatable; "
-            "default all."
+            help="all, final, relu, tanh, config-disjoint, seed-disjoint, folds, nfn, nfn-relu or nfn-tanh; "
+            "repeatable; default all."
         ),
     ] = None,
     against: Annotated[Path | None, typer.Option(help="Predictions of perturbed networks (see perturb).")] = None,
@@ -67,7 +67,8 @@ def compare(
     first: Annotated[Path, typer.Argument(help="Predictions of method A.")],
     second: Annotated[Path, typer.Argument(help="Predictions of method B.")],
     protocol: Annotated[
-        str, typer.Option(help="all, final, relu, tanh, config-disjoint, seed-disjoint, nfn, nfn-relu or nfn-tanh.")
+        str,
+        typer.Option(help="all, final, relu, tanh, config-disjoint, seed-disjoint, folds, nfn, nfn-relu or nfn-tanh."),
     ] = "all",
     as_json: JsonFlag = False,
 ) -> None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -68,7 +69,8 @@ def run(
             trials, go to ``<out>-chosen.json``.
         keep: a folder to save the fitted predictor in (see ``fitted``).
         protocol: learn from the train rows that go with a protocol, select by its validation rows, and predict its test
-            rows, as of ``nfn``, whose splits are its own; ``None`` for all rows of the zoo's splits.
+            rows, as of ``nfn``, whose splits are its own, and of ``folds``, fold by fold; ``None`` for all rows of the
+            zoo's splits.
 
     Returns:
         the predictions frame, as written.
@@ -81,39 +83,48 @@ def run(
     sees = fitted.uses_hyperparameters(chosen)
     if keep:
         fitted.check_savable(name, chosen, keep)
-    if protocol:
-        protocols.get(protocol)
-        if perturbed:
-            raise ZoobenchError("--perturbed has copies of the test split; leave out --protocol")
+    folds = _folds(protocol, zoo, on, keep)
+    if protocol and perturbed:
+        raise ZoobenchError("--perturbed has copies of the test split; leave out --protocol")
     copies = read_perturbed(perturbed) if perturbed else None
     targets, store = list(on) or [zoo], Store()
     if copies:
         _check_copies(copies, targets, store)
     with _only_writer(out):
-        on_step("loading")
-        train, validation = (load_rows(zoo, split, protocol, store) for split in ("train", "validation"))
-        tests = {target.id: load_rows(target, "test", protocol, store) for target in targets}
-        _check_rows(train, validation, *tests.values())
-        for test in tests.values():
-            fitted.check_alike(zoo, train.layout, test, sees)
-        learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
-        seen, judge = (examples(split, learned, sees) for split in (train, validation))
-        on_step("fitting")
-        with _explained(f"baseline {name!r} cannot learn from {zoo.id}"):
-            parts = _fit(name, parameters, seen, judge, zoo, protocol, out, on_step, selection, store)
-        columns = tuple(seen.targets.columns)
-        found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
-        on_step("predicting")
-        with _explained(f"baseline {name!r} cannot predict"):
-            frames = [found.predict(test, bool(on)) for test in tests.values()]
-        write_predictions(pd.concat(frames), out, protocol)
+        frames: list[pd.DataFrame] = []
+        records: list[dict[str, Any]] = []
+        for fold in folds:
+            say = on_step if fold is None else functools.partial(_say_fold, on_step, fold, len(folds))
+            say("loading")
+            train, validation = (load_rows(zoo, split, protocol, store, fold=fold) for split in ("train", "validation"))
+            tests = {target.id: load_rows(target, "test", protocol, store, fold=fold) for target in targets}
+            _check_rows(train, validation, *tests.values())
+            for test in tests.values():
+                fitted.check_alike(zoo, train.layout, test, sees)
+            learned = _learned(train, list(tests.values()), only, sees, varying=protocol is not None)
+            seen, judge = (examples(split, learned, sees) for split in (train, validation))
+            say("fitting")
+            rows = _rows_named(zoo, protocol, fold, store)
+            with _explained(f"baseline {name!r} cannot learn from {zoo.id}"):
+                parts, record = _fit(name, parameters, seen, judge, rows, say, selection)
+            records.append(record)
+            columns = tuple(seen.targets.columns)
+            found = Fitted(name, parameters, zoo, train.layout, columns, seen.classes, tuple(parts), protocol)
+            say("predicting")
+            with _explained(f"baseline {name!r} cannot predict"):
+                frames += [found.predict(test, bool(on)) for test in tests.values()]
+        if selection:
+            _write_chosen(out, name, zoo, parameters, protocol, records)
+        # Of folds, the tasks that all of them have.
+        predicted = pd.concat(frames, join="inner")
+        write_predictions(predicted, out, protocol)
         if copies:
             changed = _of_copies(found, copies, tests[copies.manifest.zoo], bool(on), on_step)
             write_predictions(changed, out.with_name(f"{out.stem}-perturbed{out.suffix}"))
         if keep:
             on_step("saving")
             fitted.save(found, keep, store)
-        return pd.concat(frames)
+        return predicted
 
 
 def _of_copies(
@@ -182,24 +193,46 @@ def _learned(
     return found
 
 
+def _folds(protocol: str | None, zoo: Zoo, on: Sequence[Zoo], keep: Path | None) -> Sequence[int | None]:
+    """The folds that predictors are made for; one that is none where the protocol has no folds."""
+    found = protocols.get(protocol).folds if protocol else ()
+    if not found:
+        return (None,)
+    protocols.rows_of(str(protocol), zoo)
+    if keep or on:
+        raise ZoobenchError(
+            f"protocol {protocol!r} makes {len(found)} predictors, each for a part of {zoo.id}; "
+            f"leave out {'--save' if keep else '--on'}"
+        )
+    return range(len(found))
+
+
+def _say_fold(on_step: Callable[[str], None], fold: int, folds: int, step: str) -> None:
+    on_step(f"fold {fold + 1} of {folds}: {step}")
+
+
+def _rows_named(zoo: Zoo, protocol: str | None, fold: int | None, store: Store) -> str:
+    """The rows that are learned from, in words and a hash that stay."""
+    words = [zoo.id, hub.load_labels(zoo, "train", store).sha256, protocol, None if fold is None else f"fold {fold}"]
+    return " ".join(word for word in words if word)
+
+
 def _fit(
     name: str,
     parameters: Mapping[str, str],
     train: Examples,
     validation: Examples,
-    zoo: Zoo,
-    protocol: str | None,
-    out: Path,
+    rows: str,
     on_step: Callable[[str], None],
     selection: Selection | None,
-    store: Store,
-) -> list[Part]:
-    """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters."""
+) -> tuple[list[Part], dict[str, Any]]:
+    """Fitted predictors, each with its tasks: one for all, or one for all tasks that chose the same parameters; and
+    what was tried and chosen."""
     if selection is None:
-        return [Part(predictor.create(name, parameters).fit(train, validation), tuple(train.targets.columns), {})]
+        made = predictor.create(name, parameters).fit(train, validation)
+        return [Part(made, tuple(train.targets.columns), {})], {}
     space = predictor.space(name, parameters, train.layout)
     seed = int(parameters.get("seed", "0"))
-    rows = f"{zoo.id} {hub.load_labels(zoo, 'train', store).sha256}" + (f" {protocol}" if protocol else "")
     found = search(
         functools.partial(predictor.create, name, parameters),
         {key: values for key, values in space.items() if key not in parameters},
@@ -215,10 +248,6 @@ def _fit(
     )
     chosen = found.chosen
     record = {
-        "baseline": name,
-        "zoo": zoo.id,
-        **({"protocol": protocol} if protocol else {}),
-        "parameters": dict(parameters),
         "chosen": {task: dataclasses.asdict(best) for task, best in chosen.items()},
         "trials": [
             {
@@ -228,11 +257,6 @@ def _fit(
             for trial in found.trials
         ],
     }
-    path = out.with_name(f"{out.stem}-chosen.json")
-    try:
-        write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
-    except OSError as error:
-        raise ZoobenchError(f"cannot write {path}: {error.strerror or error}") from error
     on_step("fitting")
     parts = []
     for trial in sorted({best.trial for best in chosen.values()}):
@@ -240,7 +264,30 @@ def _fit(
         made = predictor.create(name, parameters, chosen[names[0]].parameters)
         made = made.fit(train.only(names), validation.only(names))
         parts.append(Part(made, tuple(names), chosen[names[0]].parameters))
-    return parts
+    return parts, record
+
+
+def _write_chosen(
+    out: Path,
+    name: str,
+    zoo: Zoo,
+    parameters: Mapping[str, str],
+    protocol: str | None,
+    records: Sequence[Mapping[str, Any]],
+) -> None:
+    """What was tried and chosen; of several folds, a list under ``folds``."""
+    record = {
+        "baseline": name,
+        "zoo": zoo.id,
+        **({"protocol": protocol} if protocol else {}),
+        "parameters": dict(parameters),
+        **(records[0] if len(records) == 1 else {"folds": list(records)}),
+    }
+    path = out.with_name(f"{out.stem}-chosen.json")
+    try:
+        write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    except OSError as error:
+        raise ZoobenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _check_copies(copies: PerturbedZoo, targets: Sequence[Zoo], store: Store) -> None:

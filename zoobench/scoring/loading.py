@@ -24,6 +24,7 @@ def load_zoo(
     revision: str | None = None,
     memory_map: bool = False,
     protocol: str | None = None,
+    fold: int | None = None,
 ) -> ZooSplit:
     """Load one split of a zoo: from ``ZOOBENCH_DATA``, or else from the Hub.
 
@@ -39,15 +40,16 @@ def load_zoo(
             read-only: later calls take no time and share it between processes.
         protocol: the rows that go with a protocol alone, as ``"final"``; of ``"nfn"`` and its strata the splits are
             their own. ``None`` for all rows of the zoo's split.
+        fold: of ``"folds"``, whose splits: 0 to 4.
 
     Returns:
         weights (rows, N) float32, labels as a DataFrame beside them, and the layout that takes rows apart.
 
     Raises:
-        ZoobenchError: unknown zoo, split, column or protocol, or the zoo or rows of the protocol cannot be found, or
-            its files are not those that its manifest describes.
+        ZoobenchError: unknown zoo, split, column, protocol or fold, or the zoo or rows of the protocol cannot be found,
+            or its files are not those that its manifest describes.
     """
-    return load_rows(resolve(name), split, protocol, Store(revision=revision), columns, memory_map)
+    return load_rows(resolve(name), split, protocol, Store(revision=revision), columns, memory_map, fold)
 
 
 def load_rows(
@@ -57,11 +59,14 @@ def load_rows(
     store: Store,
     columns: Sequence[str] | None = None,
     memory_map: bool = False,
+    fold: int | None = None,
 ) -> ZooSplit:
     """As ``load_zoo``, from a store."""
     if protocol is None:
+        if fold is not None:
+            raise ZoobenchError(f"fold {fold!r} is of no protocol; add protocol='folds'")
         return hub.load_split(zoo, split, columns, memory_map, store)
-    wanted = pd.Index(rows_of(protocol, zoo, store, split).labels[_ID])
+    wanted = pd.Index(rows_of(protocol, zoo, store, split, fold).labels[_ID])
     read = None if columns is None else list(dict.fromkeys([*columns, _ID]))
     weights, frames = None, []
     missing = len(wanted)

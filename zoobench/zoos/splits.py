@@ -23,7 +23,7 @@ def split_of(spec: ZooSpec, run_id: str, seed: int | None = None) -> str:
     Raises:
         ZoobenchError: the zoo's splits are by seed, and that of this run is not known.
     """
-    position = unit_interval("split", spec.id, _undivided(spec, run_id, seed))
+    position = unit_interval("split", spec.id, undivided(spec, run_id, seed))
     if position < spec.splits.train:
         return "train"
     return "validation" if position < spec.splits.train + spec.splits.validation else "test"
@@ -37,10 +37,15 @@ def fold_of(spec: ZooSpec, run_id: str, seed: int | None = None) -> int | None:
     """
     if not spec.splits.folds or split_of(spec, run_id, seed) != "train":
         return None
-    return int(unit_interval("fold", spec.id, _undivided(spec, run_id, seed)) * spec.splits.folds)
+    return int(unit_interval("fold", spec.id, undivided(spec, run_id, seed)) * spec.splits.folds)
 
 
-def _undivided(spec: ZooSpec, run_id: str, seed: int | None) -> str:
+def undivided(spec: ZooSpec, run_id: str, seed: int | None) -> str:
+    """What no split divides: the run, or its seed.
+
+    Raises:
+        ZoobenchError: see ``split_of``.
+    """
     if spec.splits.by == "run":
         return run_id
     if seed is None:

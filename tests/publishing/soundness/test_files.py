@@ -76,7 +76,8 @@ def test_references_cannot_be_left_out(folder):
         path.unlink()
     said = "not in the manifest, although every such config has it"
     assert verify(folder, sample=0) == [
-        f"references/seed/{name}.parquet: {said}" for name in ("constant", "hyperparameters", "constant-final", "hyperparameters-final")
+        f"references/seed/{name}.parquet: {said}"
+        for name in ("constant", "hyperparameters", "constant-final", "hyperparameters-final")
     ]
 
 
