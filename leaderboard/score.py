@@ -106,7 +106,8 @@ def score_submission(submission: Submission, store: hub.Store) -> ScoredSubmissi
         if part.zoo == part.trained_on:
             extra["mean"] = means[part.zoo, part.stamp.protocol]
             extra["points"] = _points(joined) if part.stamp.protocol == BOARD_PROTOCOLS[0] else {}
-        results.append(BoardResult.model_validate(part.model_dump() | extra))
+        extra["tasks"] = {name: task.model_copy(update={"tau_beside": None}) for name, task in part.tasks.items()}
+        results.append(BoardResult.model_validate(dict(part) | extra))
     return ScoredSubmission(
         schema_version=SCHEMA_VERSION,
         name=submission.name,

@@ -19,6 +19,9 @@ def test_scores_are_recomputed_from_the_predictions(zoobench, board):
         scored = read_scored(board, name)
         predictions = board / "submissions" / name / "tetris-zoo-tiny" / "seed.parquet"
         expected = evaluate(predictions, ["all", "final"], homes=[board / "labels"]).model_dump()["results"]
+        for result in expected:
+            for task in result["tasks"].values():
+                task["tau_beside"] = None
         assert [part.model_dump(include=set(expected[0])) for part in scored.results] == expected
         assert scored.submission.authors == ["A. Nonymous"]
 

@@ -201,6 +201,22 @@ def test_collapsed_networks_are_those_at_most_at_the_majority_rate(tiny):
     assert (result.collapsed.share, result.collapsed.majority_rate) == (pytest.approx(share), 0.25)
 
 
+def test_tau_stands_beside_that_of_rounded_predictions_and_that_without_collapsed_networks(tiny):
+    frame, labels = noisy(tiny), hub.load_labels(tiny, "test").frame
+    accuracy, gap = labels["test_accuracy"] + frame["accuracy"] / 1000, frame["accuracy"]
+    (result,) = evaluate(frame.assign(accuracy=accuracy, epoch=gap)).results
+    found, learned = result.tasks["accuracy"].tau_beside, labels["test_accuracy"] > 0.25
+    assert 0.1 < learned.mean() < 0.9
+    expected = kendalltau(labels["test_accuracy"], accuracy.round(3)).statistic
+    assert found.rounded == pytest.approx(expected, rel=1e-9)
+    expected = kendalltau(labels["test_accuracy"][learned], accuracy[learned]).statistic
+    assert found.not_collapsed == pytest.approx(expected, rel=1e-9)
+    assert found.not_collapsed != result.tasks["accuracy"].scores["kendall_tau"].value != found.rounded
+    # Epochs are not rounded: a thousandth of one is nothing that anybody measures.
+    assert result.tasks["epoch"].tau_beside.rounded is None
+    assert result.tasks["epoch"].tau_beside.not_collapsed is not None
+
+
 def test_collapsed_networks_are_unknown_where_the_manifest_does_not_count(tiny, tiny_home, tmp_path, monkeypatch):
     shutil.copytree(tiny_home, tmp_path / "home")
     path = tmp_path / "home" / "tetris-zoo-tiny" / "manifest.json"

@@ -11,7 +11,7 @@ from rich.table import Table
 from ..scoring import metrics
 from ..scoring.compare import Comparison
 from ..scoring.jackknife import TOO_FEW
-from ..scoring.results import Average, Matrix, Result, Score, ZooResult, number
+from ..scoring.results import Average, Matrix, Result, Score, TauBeside, ZooResult, number
 from ..scoring.tasks import Task
 from ..zoos.layout import layout_of
 from ..zoos.spec import ZooSpec
@@ -50,14 +50,17 @@ def _zoo_result_table(result: ZooResult, kind: str) -> Table:
     for metric in shown:
         table.add_column(f"{metric.label} {'↑' if metric.higher_is_better else '↓'}", justify="right")
     if kind == metrics.REGRESSION:
-        table.add_column("τ ceiling", justify="right")
+        for label in ("τ\nceiling", "τ\nrounded", "τ not\ncollapsed"):
+            table.add_column(label, justify="right")
     for reference in result.references:
         table.add_column(f"{reference.name}\n{metrics.BY_NAME[main].label}", justify="right")
     for name, task in result.tasks.items():
         if task.kind == kind:
             texts = [_score_text(task.scores[metric.name]) for metric in shown]
             if kind == metrics.REGRESSION:
-                texts.append("–" if task.tau_ceiling is None else number(task.tau_ceiling))
+                beside = task.tau_beside or TauBeside()
+                shown_taus = (task.tau_ceiling, beside.rounded, beside.not_collapsed)
+                texts += ["–" if tau is None else number(tau) for tau in shown_taus]
             texts += [str(ref.tasks[name][main]) if name in ref.tasks else "–" for ref in result.references]
             table.add_row(name, *texts)
     return table
@@ -76,6 +79,7 @@ def _caption(result: ZooResult, kind: str) -> str:
         parts.append("±: standard deviation over seeds")
     if kind == metrics.REGRESSION:
         parts.append("τ ceiling: what ties of the target leave to predictions without ties")
+        parts.append("τ rounded: of predictions to 0.001; τ not collapsed: without collapsed networks")
     if collapsed.share is not None and collapsed.majority_rate is not None:
         parts.append(
             f"collapsed networks (test accuracy at most {number(collapsed.majority_rate)}, the share of the most "

@@ -5,6 +5,7 @@ Needs the labels of the test split only (kilobytes), and neither torch nor trans
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from ..data import hub
 from ..data.hub import Store
 from ..errors import ZoobenchError
 from ..zoos import Zoo
-from . import invariance, metrics, tasks
+from . import invariance, metrics, ranks, tasks
 from .averages import Estimates, averages
 from .classification import confusion as count_confusion
 from .jackknife import Jackknife
@@ -30,7 +31,6 @@ from .methods import Method, methods
 from .predictions import Source, read_predictions, sources
 from .protocols import BY_NAME as PROTOCOLS
 from .protocols import named
-from .ranks import tau_ceiling
 from .results import (
     SCHEMA_VERSION,
     Collapsed,
@@ -41,6 +41,7 @@ from .results import (
     Score,
     Stamp,
     TaskResult,
+    TauBeside,
     ZooResult,
 )
 from .sample import Sample
@@ -169,10 +170,12 @@ def _score_zoo(
 ) -> tuple[ZooResult, Estimates]:
     chosen = [tasks.get(name) for name in seeds[0].samples]
     references = _references(zoo, protocol, store)
+    rate = hub.majority_rate(zoo, store)
+    learned = None if rate is None else ~at_most(rate, seeds[0].labels)
     beside = next((one for name, _, one in references if name.startswith(_HYPERPARAMETERS)), None)
     # One task per core; the linear algebra inside would only compete for the same cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        scored = list(pool.map(lambda task: _score_task(task, seeds, beside, jackknife), chosen))
+        scored = list(pool.map(lambda task: _score_task(task, seeds, beside, learned, jackknife), chosen))
     kinds = {task.kind for task in chosen}
     result = ZooResult(
         zoo=zoo.id,
@@ -200,7 +203,11 @@ def _score_zoo(
 
 
 def _score_task(
-    task: tasks.Task, seeds: Sequence[Joined], beside: Joined | None, jackknife: Jackknife
+    task: tasks.Task,
+    seeds: Sequence[Joined],
+    beside: Joined | None,
+    learned: np.ndarray | None,
+    jackknife: Jackknife,
 ) -> tuple[TaskResult, dict[str, np.ndarray], np.ndarray | None]:
     """The scores, each metric by seed (seeds, 1 + groups), and the skill gained over the reference beside it."""
     samples, classes = [joined.samples[task.name] for joined in seeds], seeds[0].classes.get(task.name)
@@ -228,11 +235,19 @@ def _score_task(
         main_metric=task.main_metric,
         unit=task.unit,
         scores=scores,
-        tau_ceiling=None if classes else rounded(tau_ceiling(samples[0].target)),
+        tau_ceiling=None if classes else rounded(ranks.tau_ceiling(samples[0].target)),
+        tau_beside=None if classes else _tau_beside(task, samples, learned),
         confusion=confusion,
         over_hyperparameters=over,
     )
     return result, values, gain
+
+
+def _tau_beside(task: tasks.Task, samples: Sequence[Sample], learned: np.ndarray | None) -> TauBeside:
+    """``learned`` (rows,) bool: which networks are not collapsed, if that is known."""
+    of_rounded = [ranks.tau_rounded(sample) for sample in samples] if task.unit == "fraction" else [math.nan]
+    of_learned = [math.nan] if learned is None else [ranks.tau_among(sample, learned) for sample in samples]
+    return TauBeside(rounded=rounded(float(np.mean(of_rounded))), not_collapsed=rounded(float(np.mean(of_learned))))
 
 
 def _over(
@@ -272,14 +287,19 @@ def _left_r2(reference: Sample, samples: Sequence[Sample], counts: np.ndarray, j
     )
 
 
+def at_most(rate: float, labels: pd.DataFrame) -> np.ndarray:
+    """Which networks reach no more than a test accuracy: (rows,) bool."""
+    # Accuracies may have been stored in single precision.
+    return (labels["test_accuracy"] <= rate + 1e-6).to_numpy()
+
+
 def collapsed(zoo: Zoo, labels: pd.DataFrame, store: Store) -> Collapsed:
     """How many of the networks with these labels are no better than naming one class."""
     rate = hub.majority_rate(zoo, store)
     if rate is None:
         reason = "the zoo's manifest does not say how many test images each class has"
         return Collapsed(share=None, majority_rate=None, reason=reason)
-    # Accuracies may have been stored in single precision.
-    share = float((labels["test_accuracy"] <= rate + 1e-6).mean())
+    share = float(at_most(rate, labels).mean())
     return Collapsed(share=rounded(share), majority_rate=rounded(rate))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -67,6 +68,22 @@ def spearman(sample: Sample, counts: np.ndarray) -> np.ndarray:
     target, prediction, shared = _for_resamples(summed, counts, len(run))
     scale = np.sqrt(target * prediction)
     return np.where(scale > 0, shared / np.where(scale > 0, scale, 1), np.nan)
+
+
+def tau_rounded(sample: Sample, digits: int = 3) -> float:
+    """Kendall's tau-b of predictions that are rounded to so many digits after the point; NaN where it is undefined."""
+    return _tau(replace(sample, prediction=np.round(sample.prediction, digits)))
+
+
+def tau_among(sample: Sample, rows: np.ndarray) -> float:
+    """Kendall's tau-b among some rows (n,) bool; NaN where it is undefined."""
+    if rows.sum() < 2:
+        return float("nan")
+    return _tau(Sample(sample.target[rows], sample.prediction[rows], np.zeros(int(rows.sum()), np.int64)))
+
+
+def _tau(sample: Sample) -> float:
+    return float(kendall_tau_b(sample, np.ones((1, sample.runs)))[0])
 
 
 def _changes(values: np.ndarray) -> np.ndarray:

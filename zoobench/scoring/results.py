@@ -68,13 +68,26 @@ class OverReference(Finite):
     left_r2: Score | None = None
 
 
+class TauBeside(Finite):
+    """What tau-b is read beside; mean over seeds.
+
+    ``rounded``: of predictions to three digits after the point, where the unit is a fraction: predictions that hardly
+    differ are no order. ``not_collapsed``: among networks that are better than naming the most frequent class. ``None``
+    where it is not defined or not known.
+    """
+
+    rounded: float | None = None
+    not_collapsed: float | None = None
+
+
 class TaskResult(Finite):
     """Scores of one task by metric name.
 
     ``kind`` is regression or classification, ``unit`` the unit of MAE. ``tau_ceiling`` is the highest tau-b that
     predictions without ties can reach, since targets tie; ``None`` in classification and where all do.
-    ``over_hyperparameters`` holds the predictions against the reference that knows how networks were trained, and
-    nothing of their weights, where the zoo carries one for the task.
+    ``tau_beside`` is of regression, and not stored on leaderboards. ``over_hyperparameters`` holds the predictions
+    against the reference that knows how networks were trained, and nothing of their weights, where the zoo carries one
+    for the task.
     """
 
     kind: str
@@ -82,6 +95,7 @@ class TaskResult(Finite):
     unit: str
     scores: dict[str, Score]
     tau_ceiling: float | None = None
+    tau_beside: TauBeside | None = None
     confusion: Confusion | None = None
     over_hyperparameters: OverReference | None = None
 
