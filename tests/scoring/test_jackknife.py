@@ -70,6 +70,22 @@ def test_the_interval_of_a_difference_covers_it():
     assert len(inside) > 0.9 * _TRIALS
 
 
+@pytest.mark.parametrize(("differing", "runs"), [(0.5, 20), (0.25, 40), (0.5, 80)])
+def test_the_interval_of_a_difference_of_shares_covers_it(differing, runs):
+    """Two methods that answer alike on most runs and are equally good on the others, where a run is right or wrong."""
+    rng, inside = np.random.default_rng(runs), []
+    run = np.repeat(np.arange(runs), 3)
+    for _ in range(_TRIALS):
+        shared, apart = rng.uniform(size=runs) < 0.8, rng.uniform(size=runs) < differing
+        both = [np.where(apart, rng.uniform(size=runs) < 0.6, shared)[run].astype(np.int64) for _ in range(2)]
+        one, other = (Sample(np.ones(len(run), np.int64), right, run) for right in both)
+        found = difference(metrics.BY_NAME["accuracy"], one, other, Jackknife())
+        if found.low is not None:
+            inside.append(found.low <= 0 <= found.high)
+    assert 0.93 <= np.mean(inside) <= 0.985
+    assert len(inside) > 0.85 * _TRIALS
+
+
 @pytest.mark.parametrize(("right", "runs"), [(0.97, 20), (0.9, 40), (0.6, 20)])
 def test_the_interval_of_a_share_covers_it_where_nearly_all_runs_are_right(right, runs):
     """All checkpoints of a run are right, or all wrong: a binomial share."""

@@ -18,7 +18,7 @@ from ..cores import usable_cores
 from ..data.hub import Store
 from ..errors import ZoobenchError
 from . import metrics, tasks
-from .jackknife import Jackknife, enough, likely_above, over_runs
+from .jackknife import Jackknife, enough, halved, likely_above, over_runs
 from .joining import Joined, join
 from .metrics import Metric
 from .predictions import Source, read_predictions
@@ -109,6 +109,8 @@ def difference(metric: Metric, first: Sample, second: Sample, jackknife: Jackkni
     values = [metric.bounded(metric.compute(sample, counts)) for sample in (first, second)]
     differences = values[0] - values[1]
     value, spread = float(differences[0]), enough(over_runs(differences[1:]))
+    if metric.share:
+        spread = halved(spread)
     if not np.isfinite(value):
         return Difference(None, None, None, None)
     ends = jackknife.around(value, spread)

@@ -267,9 +267,10 @@ def _over(
     difference = gained(task.main_metric)
     known = np.isfinite(difference[:, 0]).all()
     value = float(difference[:, 0].mean())
+    ends = jackknife.interval(difference, of_shares=metrics.BY_NAME[task.main_metric].share) if known else None
     why = "" if known else why_undefined(reference)
     return OverReference(
-        difference=given(value, jackknife.interval(difference) if known else None, why),
+        difference=given(value, ends, why),
         left_r2=_left_r2(reference, samples, counts, jackknife) if task.kind == metrics.REGRESSION else None,
     ), gained(task.ranking_metric)
 

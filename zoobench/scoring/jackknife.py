@@ -4,7 +4,8 @@ Checkpoints of one run are not independent, so runs are what is left out. Interv
 metric (``scales``). How well a variance is known depends on how evenly the runs share in it: a sum of n squares whose
 terms have kurtosis k has 2 n / (k - 1) degrees of freedom (Satterthwaite 1946), and 2 where one run is all of it. Where
 there are fewer than ``FEWEST``, no interval is given: what the next runs would bring cannot be told from these. Errors
-are skewed, and the kurtosis of few runs comes out too low: scores, which have a scale, are given half the degrees.
+are skewed, and the kurtosis of few runs comes out too low: scores, which have a scale, and differences of shares, to
+which most runs add nothing, are given half the degrees.
 ``docs/intervals.md`` has how often intervals cover, by ``benchmarks/coverage.py``.
 """
 
@@ -67,12 +68,15 @@ class Jackknife:
         """(1 + groups, runs) float64, read-only: all runs once, then without each group."""
         return _counts(self, runs)
 
-    def interval(self, values: np.ndarray, scale: Scale = IDENTITY) -> tuple[float, float] | None:
+    def interval(
+        self, values: np.ndarray, scale: Scale = IDENTITY, *, of_shares: bool = False
+    ) -> tuple[float, float] | None:
         """The interval of a statistic, of its mean over seeds where there are several; ``None``: too few runs.
 
         Args:
             values: (seeds, 1 + groups), each seed's statistic on ``counts``.
             scale: where it is made.
+            of_shares: values are differences of shares.
         """
         mean = values.mean(axis=0)
         with np.errstate(all="ignore"):
@@ -81,8 +85,8 @@ class Jackknife:
             # No run matters, as where predictions are perfect; a scale may have no such value.
             scale, there, slope = IDENTITY, np.full_like(mean, mean[0]), 1.0
         runs = enough(over_runs(there[1:]))
-        if scale is not IDENTITY:
-            runs = replace(runs, df=runs.df / 2)
+        if scale is not IDENTITY or of_shares:
+            runs = halved(runs)
         ends = self.around(float(there[0]), runs, over_seeds(values).times(slope))
         if ends is None:
             return None
@@ -144,6 +148,11 @@ def over_runs(deleted: np.ndarray) -> Spread:
 def enough(runs: Spread) -> Spread:
     """A spread over runs, if these are enough to know it, or share in it as evenly as they can."""
     return runs if runs.variance == 0 or runs.df >= min(FEWEST, runs.groups - 1) else TOO_LITTLE
+
+
+def halved(spread: Spread) -> Spread:
+    """With half the degrees of freedom."""
+    return replace(spread, df=spread.df / 2)
 
 
 def over_seeds(values: np.ndarray) -> Spread:
