@@ -5,7 +5,7 @@
 The Tetris zoos are taken at ``--tetris`` (full), the others at ``--scale``. ``--size`` says how long and how wide is
 trained (``SIZES`` in ``hyperrep_experiments``). Models and predictions stay in ``--work`` (build/hyperrep), numbers in
 docs/reproduction/hyperrep.json, and what is there is not computed again; with ``--untrained``, what would have to be
-trained is left out. Tables go into docs/reproduction/hyperrep.md, between its two marks; pictures into
+trained is left out. Tables go into ``--document`` (docs/reproduction/hyperrep.md), between its two marks; pictures into
 docs/reproduction/hyperrep/.
 """
 
@@ -293,6 +293,7 @@ def main() -> None:
     options.add_argument("--tetris", default="full", help="scale of the Tetris zoos")
     options.add_argument("--scale", default="lite", help="scale of the other zoos")
     options.add_argument("--collections", default="", help="of those; comma-separated; default all that are built")
+    options.add_argument("--document", default="hyperrep.md", help="in docs/reproduction, for the tables")
     options.add_argument("--untrained", action="store_true", help="leave out what would have to be trained")
     options.add_argument("--work", type=Path, default=Path("build") / "hyperrep")
     arguments = options.parse_args()
@@ -310,8 +311,9 @@ def main() -> None:
     command = f"python -m reproductions.hyperrep --tables {','.join(arguments.tables)} --size {arguments.size}"
     command += f" --collections {arguments.collections}" if arguments.collections else ""
     command += " --untrained" if arguments.untrained else ""
+    command += f" --document {arguments.document}" if arguments.document != "hyperrep.md" else ""
     write(
-        DOCUMENTS / "hyperrep.md",
+        DOCUMENTS / arguments.document,
         TITLE,
         [about(command, kept, [zoo for group in zoos.values() for zoo in group]), *parts],
     )
