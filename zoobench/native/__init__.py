@@ -16,7 +16,8 @@ from typing import Any
 from ..errors import ZoobenchError, note_once
 from .compiling import CompilerError, load
 
-_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+# Without contraction: what is rounded once is said in the code, so that every compiler and processor gives the same bits.
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 
 
 class Layer(ctypes.Structure):
@@ -40,13 +41,37 @@ class Layer(ctypes.Structure):
     )
 
 
+class Rule(ctypes.Structure):
+    """A step of an optimizer in ``updates.c``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("kind", "decoupled", "shared", "momentum")),
+        *(
+            (name, ctypes.c_double)
+            for name in (
+                "keep_first",
+                "take_first",
+                "keep_second",
+                "take_second",
+                "epsilon",
+                "correct_first",
+                "correct_second",
+            )
+        ),
+    )
+
+
 _POINTER, _INT, _LONG, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_size_t
 _TRANSFORM = (_POINTER, _POINTER, _LONG, _INT, _INT, _INT)
 # By file: what each function returns and takes.
 _FUNCTIONS: Mapping[str, Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
     "networks": {
-        "networks": (_INT, (*[_POINTER] * 11, _LONG, _LONG, ctypes.POINTER(Layer), _INT)),
+        "networks": (_INT, (*[_POINTER] * 13, _LONG, _LONG, ctypes.POINTER(Layer), _INT)),
         "size_of_layer": (_SIZE, ()),
+    },
+    "updates": {
+        "update": (None, (*[_POINTER] * 6, _LONG, _LONG, ctypes.POINTER(Rule))),
+        "size_of_rule": (_SIZE, ()),
     },
     "winograd": {
         "spread": (None, _TRANSFORM),
@@ -59,7 +84,10 @@ _FUNCTIONS: Mapping[str, Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
     },
 }
 # By file: the function that says how large a struct is, and the struct.
-_STRUCTS: Mapping[str, tuple[str, type[ctypes.Structure]]] = {"networks": ("size_of_layer", Layer)}
+_STRUCTS: Mapping[str, tuple[str, type[ctypes.Structure]]] = {
+    "networks": ("size_of_layer", Layer),
+    "updates": ("size_of_rule", Rule),
+}
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def load(source: Path, flags: Sequence[str]) -> ctypes.CDLL:
         _not_kept(error)
     with tempfile.TemporaryDirectory(prefix="zoobench-") as work:
         made = Path(work) / f"{name}.so"
-        _run([*compiler, *flags, "-o", str(made), str(source), "-lm"], _SECONDS["compile"])
+        _run([compiler[0], *flags, *compiler[1:], "-o", str(made), str(source), "-lm"], _SECONDS["compile"])
         if not made.is_file():
             raise CompilerError(f"{compiler[0]} wrote nothing")
         if folder:
@@ -78,7 +78,7 @@ def _not_kept(error: OSError) -> None:
 
 
 def _compiler() -> list[str]:
-    """What ``CC`` says, which may have arguments, or ``cc``."""
+    """What ``CC`` says, which may have arguments: they are the last, so that they prevail."""
     chosen = os.environ.get("CC", "")
     try:
         words = shlex.split(chosen) or ["cc"]

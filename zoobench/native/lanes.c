@@ -7,25 +7,12 @@
  *   biases   [output][lane]
  * Loops keep a block of sums in registers. REAL is float or double.
  */
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-/* glibc computes these for whole vectors; the compiler has to be told. */
-#if defined(__x86_64__) && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 35)
-#define OF_VECTORS __attribute__((simd("notinbranch"), const))
-OF_VECTORS float tanhf(float);
-OF_VECTORS float expf(float);
-OF_VECTORS float erff(float);
-OF_VECTORS double tanh(double);
-OF_VECTORS double exp(double);
-OF_VECTORS double erf(double);
-#endif
-#define TANH(x) (IN_SINGLE ? (REAL)tanhf((float)(x)) : (REAL)tanh((double)(x)))
-#define EXP(x) (IN_SINGLE ? (REAL)expf((float)(x)) : (REAL)exp((double)(x)))
-#define ERF(x) (IN_SINGLE ? (REAL)erff((float)(x)) : (REAL)erf((double)(x)))
-
 #include "rows.c"
+
+#include "exact.c"
 
 #define AT_ONCE 6
 _Static_assert(AT_ONCE == 6, "blocks of six are named below");
@@ -33,7 +20,6 @@ _Static_assert(AT_ONCE == 6, "blocks of six are named below");
 typedef REAL half __attribute__((vector_size(sizeof(REAL) * 8), aligned(sizeof(REAL))));
 typedef uint64_t words __attribute__((vector_size(64), aligned(8)));
 typedef int64_t signed_words __attribute__((vector_size(64), aligned(8)));
-typedef __typeof__((vec){0} == (vec){0}) flags;
 
 typedef struct {
     int images, height, width, inputs, outputs, kernel, stride;
@@ -61,7 +47,7 @@ INLINE void forward_block(const vec *const *in, const vec *w, const vec *bias, v
             for (int p = 0; p < positions; p++) here[p] = in[p][from + k];
             for (int c = 0; c < channels; c++) {
                 const vec weight = w[c];
-                for (int p = 0; p < positions; p++) sum[p][c] += here[p] * weight;
+                for (int p = 0; p < positions; p++) sum[p][c] = fma_of(here[p], weight, sum[p][c]);
             }
         }
     }
@@ -109,7 +95,7 @@ INLINE void weights_block(const vec *in, const vec *grad, vec *dw, const shape *
             for (int k = 0; k < inputs; k++) here[k] = from[k];
             for (int c = 0; c < channels; c++) {
                 const vec g = grad[c];
-                for (int k = 0; k < inputs; k++) sum[k][c] += here[k] * g;
+                for (int k = 0; k < inputs; k++) sum[k][c] = fma_of(here[k], g, sum[k][c]);
             }
         }
     }
@@ -156,7 +142,7 @@ INLINE void inputs_block(const vec *grad, const vec *w, vec *const *to, const sh
         for (int p = 0; p < positions; p++) here[p] = grad[p * s->outputs + c];
         for (int k = 0; k < inputs; k++) {
             const vec weight = w[k * s->outputs + c];
-            for (int p = 0; p < positions; p++) sum[p][k] += here[p] * weight;
+            for (int p = 0; p < positions; p++) sum[p][k] = fma_of(here[p], weight, sum[p][k]);
         }
     }
     for (int p = 0; p < positions; p++)
@@ -198,57 +184,64 @@ void conv_backward_inputs(const vec *grad, const vec *w, vec *din, const shape *
 /* Activations, as numbered in lanes.py, and dropout. */
 enum { RELU, TANGENT, SIGMOID, GELU, IDENTITY, KINDS };
 #define ENTRIES 32
-#define REALS (ENTRIES * LANES)
 #define ROOT_OF_HALF (REAL)0.70710678118654752
 #define DENSITY_AT_0 (REAL)0.39894228040143268
 
+INLINE vec sigmoid_of(vec x) { return 1 / (1 + exp_of(-x)); }
+INLINE vec normal_of(vec x) { return (1 + erf_of(x * ROOT_OF_HALF)) / 2; }
+
 /* value[i] = the function at x[i], or its derivative there. NaN stays NaN. */
-static void function_of(int kind, const REAL *restrict x, REAL *restrict value, int reals) {
+static void function_of(int kind, const vec *restrict x, vec *restrict value, int entries) {
+    const vec zero = {0};
     switch (kind) {
         case RELU:
-            for (int i = 0; i < reals; i++) value[i] = x[i] < 0 ? 0 : x[i];
+            for (int i = 0; i < entries; i++) value[i] = EITHER(x[i] < 0, zero, x[i]);
             break;
         case TANGENT:
-            for (int i = 0; i < reals; i++) value[i] = TANH(x[i]);
+            for (int i = 0; i < entries; i++) value[i] = tanh_of(x[i]);
             break;
         case SIGMOID:
-            for (int i = 0; i < reals; i++) value[i] = 1 / (1 + EXP(-x[i]));
+            for (int i = 0; i < entries; i++) value[i] = sigmoid_of(x[i]);
             break;
         case GELU:
-            for (int i = 0; i < reals; i++) value[i] = x[i] * (1 + ERF(x[i] * ROOT_OF_HALF)) / 2;
+            for (int i = 0; i < entries; i++) value[i] = x[i] * normal_of(x[i]);
             break;
         default:
-            for (int i = 0; i < reals; i++) value[i] = x[i];
+            for (int i = 0; i < entries; i++) value[i] = x[i];
     }
 }
 
-static void derivative_of(int kind, const REAL *restrict x, REAL *restrict value, int reals) {
+static void derivative_of(int kind, const vec *restrict x, vec *restrict value, int entries) {
+    const vec zero = {0}, one = FILLED(1);
     switch (kind) {
         case RELU:
-            for (int i = 0; i < reals; i++) value[i] = x[i] <= 0 ? 0 : 1;
+            for (int i = 0; i < entries; i++) value[i] = EITHER(x[i] <= 0, zero, one);
             break;
         case TANGENT:
-            for (int i = 0; i < reals; i++) value[i] = TANH(x[i]);
-            for (int i = 0; i < reals; i++) value[i] = 1 - value[i] * value[i];
+            for (int i = 0; i < entries; i++) {
+                const vec tangent = tanh_of(x[i]);
+                value[i] = 1 - tangent * tangent;
+            }
             break;
         case SIGMOID:
-            for (int i = 0; i < reals; i++) value[i] = 1 / (1 + EXP(-x[i]));
-            for (int i = 0; i < reals; i++) value[i] *= 1 - value[i];
+            for (int i = 0; i < entries; i++) {
+                const vec share = sigmoid_of(x[i]);
+                value[i] = share * (1 - share);
+            }
             break;
-        case GELU: {
-            REAL density[REALS];
-            for (int i = 0; i < reals; i++) density[i] = DENSITY_AT_0 * EXP(-x[i] * x[i] / 2);
-            for (int i = 0; i < reals; i++) value[i] = (1 + ERF(x[i] * ROOT_OF_HALF)) / 2;
-            for (int i = 0; i < reals; i++) value[i] += x[i] * density[i];
+        case GELU:
+            for (int i = 0; i < entries; i++) {
+                const vec density = DENSITY_AT_0 * exp_of(-(x[i] * x[i]) / 2);
+                value[i] = normal_of(x[i]) + x[i] * density;
+            }
             break;
-        }
         default:
-            for (int i = 0; i < reals; i++) value[i] = 1;
+            for (int i = 0; i < entries; i++) value[i] = one;
     }
 }
 
 /* Apply to every lane its own function. */
-static void by_lane(void (*apply)(int, const REAL *, REAL *, int), const REAL *x, REAL *of, int reals,
+static void by_lane(void (*apply)(int, const vec *, vec *, int), const vec *x, vec *of, int entries,
                     const int32_t *kind) {
     vec kinds;
     int here[KINDS] = {0};
@@ -257,15 +250,12 @@ static void by_lane(void (*apply)(int, const REAL *, REAL *, int), const REAL *x
         here[kind[lane]]++;
     }
     for (int k = 0; k < KINDS; k++) {
-        REAL value[REALS];
-        if (here[k] == LANES) apply(k, x, of, reals);
+        vec value[ENTRIES];
+        if (here[k] == LANES) apply(k, x, of, entries);
         if (!here[k] || here[k] == LANES) continue;
-        apply(k, x, value, reals);
-        const vec *found = (const vec *)value;
-        vec *to = (vec *)of;
-        const flags chosen = kinds == (REAL)k;
-        for (int entry = 0; entry < reals / LANES; entry++)
-            to[entry] = (vec)((chosen & (flags)found[entry]) | (~chosen & (flags)to[entry]));
+        apply(k, x, value, entries);
+        const flags chosen = (flags)(kinds == (REAL)k);
+        for (int entry = 0; entry < entries; entry++) of[entry] = EITHER(chosen, value[entry], of[entry]);
     }
 }
 
@@ -299,24 +289,24 @@ static void drop(half *values, int64_t first, int entries, const words *key, con
 }
 
 /* out = dropout(activation(x)); no dropout where key is NULL. */
-void activation_forward(const REAL *x, REAL *out, int64_t entries, const int32_t *kind, int64_t first,
+void activation_forward(const vec *x, vec *out, int64_t entries, const int32_t *kind, int64_t first,
                         const words *key, const int16_t *least, const half *scale) {
     for (int64_t done = 0; done < entries; done += ENTRIES) {
         const int some = entries - done < ENTRIES ? (int)(entries - done) : ENTRIES;
-        by_lane(function_of, x + done * LANES, out + done * LANES, some * LANES, kind);
-        if (key) drop((half *)(out + done * LANES), first + done, some, key, least, scale);
+        by_lane(function_of, x + done, out + done, some, kind);
+        if (key) drop((half *)(out + done), first + done, some, key, least, scale);
     }
 }
 
 /* From the gradient of out that of x. */
-void activation_backward(const REAL *x, const REAL *grad, REAL *dx, int64_t entries, const int32_t *kind, int64_t first,
+void activation_backward(const vec *x, const vec *grad, vec *dx, int64_t entries, const int32_t *kind, int64_t first,
                          const words *key, const int16_t *least, const half *scale) {
-    REAL slope[REALS];
+    vec slope[ENTRIES];
     for (int64_t done = 0; done < entries; done += ENTRIES) {
         const int some = entries - done < ENTRIES ? (int)(entries - done) : ENTRIES;
-        by_lane(derivative_of, x + done * LANES, slope, some * LANES, kind);
-        for (int i = 0; i < some * LANES; i++) dx[done * LANES + i] = grad[done * LANES + i] * slope[i];
-        if (key) drop((half *)(dx + done * LANES), first + done, some, key, least, scale);
+        by_lane(derivative_of, x + done, slope, some, kind);
+        for (int i = 0; i < some; i++) dx[done + i] = grad[done + i] * slope[i];
+        if (key) drop((half *)(dx + done), first + done, some, key, least, scale);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Whole networks, LANES of them at a time: logits, and gradients of the cross-entropy. See lanes.py.
+/* Whole networks, LANES of them at a time: logits, scores, and gradients of the cross-entropy. See lanes.py.
  *
  * So few images at a time go through all layers, and back, that what is computed stays in the processor's cache.
  */
@@ -33,6 +33,8 @@ typedef struct {
     const int16_t *least;
     const REAL *scale;
     int64_t *correct;
+    double *losses;
+    int64_t *tallies;
     int64_t runs, batch;
 } task;
 
@@ -117,7 +119,7 @@ static void load(group *g, const task *t, int64_t start, int images) {
             const int64_t which = t->chosen ? t->chosen[g->run[lane] * t->batch + place] : place;
             from[lane] = t->pictures + which * pixels;
             if (t->labels) {
-                const int64_t own = t->sizes[g->run[lane]];
+                const int64_t own = t->sizes ? t->sizes[g->run[lane]] : t->batch;
                 g->label[image][lane] = (REAL)t->labels[which];
                 g->share[image][lane] = place < own ? 1 / (REAL)own : 0;
             }
@@ -149,7 +151,7 @@ static void forward(group *g, const task *t, int64_t start, int images) {
                 which += images * features_out(l) * LANES;
                 break;
             case POINTWISE:
-                activation_forward((const REAL *)in, (REAL *)out, (int64_t)images * features,
+                activation_forward(in, out, (int64_t)images * features,
                                    l->activated ? g->kind : g->identity, start * features, DROPOUT(g, l));
                 break;
             case MEAN:
@@ -163,25 +165,55 @@ static void forward(group *g, const task *t, int64_t start, int images) {
     }
 }
 
+/* The first of the largest logits of each lane, and which it is. */
+INLINE vec most_likely(const vec *logits, int classes, vec *choice) {
+    const vec ones = FILLED(1);
+    vec most = logits[0];
+    *choice = FILLED(0);
+    for (int c = 1; c < classes; c++) {
+        const flags more = (flags)(logits[c] > most);
+        most = EITHER(more, logits[c], most);
+        *choice = EITHER(more, ones * (REAL)c, *choice);
+    }
+    return most;
+}
+
+/* Adds the cross-entropies to `losses` (runs), and 1 to `tallies` (runs, 3, classes) where a class is predicted, is the
+ * label, and is both. */
+static void score(const group *g, const task *t, int64_t first, int used, int images) {
+    const vec *logits = g->values[t->count];
+    for (int image = 0; image < images; image++, logits += t->classes) {
+        vec choice, sum = {0}, own = {0};
+        const vec most = most_likely(logits, t->classes, &choice), label = g->label[image];
+        for (int c = 0; c < t->classes; c++) {
+            sum += exp_of(logits[c] - most);
+            own = EITHER(label == (REAL)c, logits[c], own);
+        }
+        const vec loss = log_of(sum) - (own - most);
+        for (int lane = 0; lane < used; lane++) {
+            const int chosen = (int)choice[lane], true = (int)label[lane];
+            int64_t *tally = t->tallies + (first + lane) * 3 * t->classes;
+            t->losses[first + lane] += (double)loss[lane];
+            tally[chosen]++;
+            tally[t->classes + true]++;
+            tally[2 * t->classes + true] += chosen == true;
+        }
+    }
+}
+
 /* From logits to the gradient of the losses, in place: (softmax - one) * share, where one is 1 for the label. Adds to
  * `correct` where the first of the largest logits is the label's. */
 static void cross_entropy_backward(vec *logits, int images, int classes, const vec *label, const vec *share,
                                    vec *correct) {
-    const vec ones = (vec){0} + 1;
+    const vec ones = FILLED(1);
     for (int image = 0; image < images; image++, logits += classes) {
-        vec most = logits[0], choice = {0}, sum = {0};
-        for (int c = 1; c < classes; c++) {
-            const flags more = logits[c] > most;
-            most = (vec)((more & (flags)logits[c]) | (~more & (flags)most));
-            choice = (vec)((more & (flags)(ones * (REAL)c)) | (~more & (flags)choice));
-        }
-        *correct += (vec)((choice == label[image]) & (share[image] > 0) & (flags)ones);
-        for (int c = 0; c < classes; c++) logits[c] -= most;
-        REAL *value = (REAL *)logits;
-        for (int i = 0; i < classes * LANES; i++) value[i] = EXP(value[i]);
+        vec choice, sum = {0};
+        const vec most = most_likely(logits, classes, &choice);
+        *correct += (vec)((flags)(choice == label[image]) & (flags)(share[image] > 0) & (flags)ones);
+        for (int c = 0; c < classes; c++) logits[c] = exp_of(logits[c] - most);
         for (int c = 0; c < classes; c++) sum += logits[c];
         for (int c = 0; c < classes; c++) {
-            const vec one = (vec)((label[image] == (REAL)c) & (flags)ones);
+            const vec one = (vec)((flags)(label[image] == (REAL)c) & (flags)ones);
             logits[c] = (logits[c] / sum - one) * share[image];
         }
     }
@@ -209,7 +241,7 @@ static void backward(group *g, const task *t, int64_t start, int images) {
                 pool_backward((const REAL *)grad, (REAL *)further, which, &s);
                 break;
             case POINTWISE:
-                activation_backward((const REAL *)in, (const REAL *)grad, (REAL *)further, (int64_t)images * features,
+                activation_backward(in, grad, further, (int64_t)images * features,
                                     l->activated ? g->kind : g->identity, start * features, DROPOUT(g, l));
                 break;
             case MEAN:
@@ -239,13 +271,16 @@ static void run_group(group *g, const task *t, int64_t first, int images, REAL *
     const REAL *own[LANES];
     for (int lane = 0; lane < LANES; lane++) own[lane] = t->weights + g->run[lane] * t->size;
     to_lanes(own, t->size, g->weights, g->places);
-    if (t->labels) memset(g->gradient, 0, sizeof(vec) * t->size);
+    const int learns = t->labels && !t->losses;
+    if (learns) memset(g->gradient, 0, sizeof(vec) * t->size);
     vec correct = {0};
     for (int64_t start = 0; start < t->batch; start += images) {
         const int some = t->batch - start < images ? (int)(t->batch - start) : images;
         load(g, t, start, some);
         forward(g, t, start, some);
-        if (t->labels) {
+        if (t->losses) {
+            score(g, t, first, used, some);
+        } else if (learns) {
             cross_entropy_backward(g->values[t->count], some, t->classes, g->label, g->share, &correct);
             backward(g, t, start, some);
         } else {
@@ -255,28 +290,31 @@ static void run_group(group *g, const task *t, int64_t first, int images, REAL *
                     out[((first + lane) * t->batch + start) * t->classes + i] = logits[i * LANES + lane];
         }
     }
-    if (!t->labels) return;
+    if (!learns) return;
     REAL *to[LANES];
     for (int lane = 0; lane < LANES; lane++) to[lane] = out + g->run[lane] * t->size;
     from_lanes(g->gradient, t->size, to, used, g->places);
     for (int lane = 0; lane < used; lane++) t->correct[first + lane] = (int64_t)correct[lane];
 }
 
-/* With labels the gradients (runs, size) of each run's mean cross-entropy on its own batch, else its logits
- * (runs, batch, classes), into out; with labels, how many of a run's batch are recognised into correct (runs).
+/* With losses the scores of each run: cross-entropies are added to losses (runs) and counts to tallies (see score).
+ * Otherwise, with labels, the gradients (runs, size) of each run's mean cross-entropy on its own batch into out, and how
+ * many of the batch are recognised into correct (runs). Without labels its logits (runs, batch, classes) into out.
  *
  * weights (runs, size), of each layer [output][input][row][column] and then its biases.
  * pictures (n, channels, height, width), labels (n): of all; chosen (runs, batch) says which, NULL for the first.
- * sizes (runs): how many of a run's batch count.
+ * sizes (runs): how many of a run's batch count, NULL for all.
  * kinds (runs): of activations, as numbered in lanes.py.
  * keys (dropout layers, runs), least, scale (runs): see drop.
  * Returns 0, or 1 where there is no memory.
  */
 int networks(const REAL *weights, const REAL *pictures, REAL *out, const REAL *scale, const int64_t *labels,
              const int64_t *chosen, const int64_t *sizes, const int32_t *kinds, const uint64_t *keys,
-             const int16_t *least, int64_t *correct, int64_t runs, int64_t batch, const layer *layers, int count) {
+             const int16_t *least, int64_t *correct, double *losses, int64_t *tallies, int64_t runs, int64_t batch,
+             const layer *layers, int count) {
+    const uint64_t found = plain_arithmetic();
     task t = {layers, count, 0, features_out(layers + count - 1), weights, pictures, labels, chosen, sizes, kinds,
-              keys, least, scale, correct, runs, batch};
+              keys, least, scale, correct, losses, tallies, runs, batch};
     int all = features_in(layers), widest = all, pooled = 0, dropped = 0;
     for (const layer *l = layers; l < layers + count; l++) {
         const int features = features_out(l);
@@ -324,5 +362,6 @@ int networks(const REAL *weights, const REAL *pictures, REAL *out, const REAL *s
     free(values);
     free(which);
     free(places);
+    arithmetic_as_it_was(found);
     return failed;
 }

@@ -76,8 +76,7 @@ def logits(
     """
     COVERAGE.check(network, activations)
     batch = len(images) if chosen is None else chosen.shape[1]
-    outputs = (layer.outputs for layer in reversed(network.layers) if isinstance(layer, Conv | Linear))
-    found = weights.new_empty(len(weights), batch, next(outputs, images.shape[-3]))
+    found = weights.new_empty(len(weights), batch, _outputs(network, images))
     _call(network, weights.detach(), images, found, activations, batch, chosen=chosen, dropout=dropout)
     return found
 
@@ -114,6 +113,48 @@ def gradient(
     correct = torch.zeros(len(weights), dtype=torch.int64)
     _call(network, weights, images, found, activations, chosen.shape[1], labels, chosen, sizes, dropout, correct)
     return found, correct
+
+
+def scores(
+    network: Network,
+    weights: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    activations: Sequence[str],
+    chosen: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of each run's cross-entropies in nats, (runs,) float64, and how many images of each class are predicted,
+    are there, and are both: (runs, 3, outputs) int64. Of equal logits the first counts.
+
+    Args:
+        network: one that is covered.
+        weights: (runs, N), float32 or float64.
+        images: (n, channels, height, width) of the same precision.
+        labels: (n,) int64.
+        activations: names, one per run.
+        chosen: (runs, count) int64, indices of each run's images; ``None`` for all of them.
+
+    Raises:
+        ZoobenchError: a network or an activation that is not covered.
+        ValueError: arrays that do not fit the network or each other, or a label that is no output of the network.
+    """
+    COVERAGE.check(network, activations)
+    losses = torch.zeros(len(weights), dtype=torch.float64)
+    outputs = _outputs(network, images)
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < outputs:
+        raise ValueError(f"labels are {int(labels.min())} to {int(labels.max())}; the network has {outputs} outputs")
+    tallies = torch.zeros(len(weights), 3, outputs, dtype=torch.int64)
+    batch = len(images) if chosen is None else chosen.shape[1]
+    out = weights.new_empty(0)
+    _call(
+        *(network, weights.detach(), images, out, activations, batch, labels, chosen), losses=losses, tallies=tallies
+    )
+    return losses, tallies
+
+
+def _outputs(network: Network, images: torch.Tensor) -> int:
+    outputs = (layer.outputs for layer in reversed(network.layers) if isinstance(layer, Conv | Linear))
+    return next(outputs, int(images.shape[-3]))
 
 
 @functools.lru_cache
@@ -214,6 +255,8 @@ def _call(
     sizes: torch.Tensor | None = None,
     dropout: RunDropout | None = None,
     correct: torch.Tensor | None = None,
+    losses: torch.Tensor | None = None,
+    tallies: torch.Tensor | None = None,
 ) -> None:
     """Call the C function ``networks``; the interpreter's lock is free meanwhile.
 
@@ -234,7 +277,7 @@ def _call(
         least, scale = dropout.thresholds()
         scale = scale.to(weights.dtype)
     layers = _layers(network, tuple(images.shape[-3:]), masked=keys is not None)
-    given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least, correct)
+    given = (weights, images, out, scale, labels, chosen, sizes, kinds, keys, least, correct, losses, tallies)
     arrays = [None if array is None else array.contiguous() for array in given]
     devices = {array.device.type for array in arrays if array is not None}
     if devices != {"cpu"}:

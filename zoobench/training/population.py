@@ -105,6 +105,9 @@ def measure(
     formulation = formulation_for(network, images.shape[1:], _EVALUATION_BATCH, activations.names, weights.device)
     classes = int(labels.max()) + 1
     count = len(labels) if subset is None else subset.shape[1]
+    if formulation == "lanes":
+        loss, tallies = lanes.scores(network, weights, images, labels, activations.names, subset)
+        return _scores(loss, *tallies[:, :, :classes].unbind(1), count)
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)
@@ -114,8 +117,6 @@ def measure(
         target = labels[batch].expand(runs, -1) if subset is None else labels[subset[:, batch]]
         if subset is None:
             logits = forward(network, weights, images[None, batch], activations, formulation)
-        elif formulation == "lanes":
-            logits = lanes.logits(network, weights, images, activations.names, chosen=subset[:, batch])
         else:
             logits = forward(network, weights, images[subset[:, batch]], activations, formulation)
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
@@ -126,9 +127,16 @@ def measure(
             predicted[:, label] += chosen.sum(1)
             support[:, label] += true.sum(1)
             hits[:, label] += (chosen & true).sum(1)
+    return _scores(loss, predicted, support, hits, count)
+
+
+def _scores(
+    loss: torch.Tensor, predicted: torch.Tensor, support: torch.Tensor, hits: torch.Tensor, count: int
+) -> Scores:
+    """From sums of losses (R,), and how many images of each class are predicted, are there, and are both (R, classes)."""
     return Scores(
         correct=hits.sum(1).cpu().numpy(),
-        count=np.full(runs, count),
+        count=np.full(len(loss), count),
         loss=(loss / count).cpu().numpy(),
         f1=(2 * hits.double() / (predicted + support).double()).cpu().numpy(),
     )
