@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ZoobenchError, note_once
-from .compiling import CompilerError, load
+from .compiling import NATIVE, CompilerError, load
 
 # Without contraction: what is rounded once is said in the code, so that every compiler and processor gives the same bits.
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+_FLAGS = ("-O3", NATIVE, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 
 
 class Layer(ctypes.Structure):

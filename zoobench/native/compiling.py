@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import importlib.util
 import os
 import platform
 import shlex
@@ -17,6 +18,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from ..caches import cache_folder
 from ..errors import note_once
 from ..files import sha256_of, whole
 
+NATIVE = "-march=native"
 _SECONDS = {"version": 30, "compile": 300}
 _MOST_BYTES_SAID = 1 << 20
 # Lines of /proc/cpuinfo that `-march=native` may depend on; others tell how fast and how warm a core is just now.
@@ -59,7 +62,7 @@ def load(source: Path, flags: Sequence[str]) -> ctypes.CDLL:
         _not_kept(error)
     with tempfile.TemporaryDirectory(prefix="zoobench-") as work:
         made = Path(work) / f"{name}.so"
-        _run([compiler[0], *flags, *compiler[1:], "-o", str(made), str(source), "-lm"], _SECONDS["compile"])
+        _compile(compiler, flags, source, made)
         if not made.is_file():
             raise CompilerError(f"{compiler[0]} wrote nothing")
         if folder:
@@ -78,16 +81,29 @@ def _not_kept(error: OSError) -> None:
 
 
 def _compiler() -> list[str]:
-    """What ``CC`` says, which may have arguments: they are the last, so that they prevail."""
+    """What ``CC`` says, which may have arguments, or ``cc``; without either, the one of the package ziglang."""
     chosen = os.environ.get("CC", "")
     try:
         words = shlex.split(chosen) or ["cc"]
     except ValueError as error:
         raise CompilerError(f"CC={chosen!r}: {error}") from error
     program = shutil.which(words[0])
+    if program is None and not chosen and importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
     if program is None:
-        raise CompilerError(f"no C compiler {words[0]!r}")
+        raise CompilerError(f"no C compiler {words[0]!r}; install one, or: pip install ziglang")
     return [program, *words[1:]]
+
+
+def _compile(compiler: Sequence[str], flags: Sequence[str], source: Path, made: Path) -> None:
+    """Some compilers do not know this very processor by that name: theirs is the code for all of its kind."""
+    for some in (flags, [flag for flag in flags if flag != NATIVE]):
+        try:
+            _run([*compiler, *some, "-o", str(made), str(source), "-lm"], _SECONDS["compile"])
+            return
+        except CompilerError:
+            if NATIVE not in some:
+                raise
 
 
 def _key(source: Path, compiler: Sequence[str], flags: Sequence[str]) -> str:

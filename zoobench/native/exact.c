@@ -5,6 +5,8 @@
  * Coefficients are those of the Taylor series, but of ERFCX (see below). Errors, in units in the last place, are tested
  * in tests/native/test_exact.py.
  */
+#pragma once
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)

@@ -1,4 +1,6 @@
 /* Vectors of LANES numbers, REAL, and LANES rows of numbers that become lanes. REAL is float or double. */
+#pragma once
+
 #include <stdint.h>
 
 #define LANES 16

@@ -75,8 +75,8 @@ def formulation_for(
     """Choose the fastest formulation that covers a population: by what ``benchmarks/population.py`` shows.
 
     On CPU, networks whose weights stay near the processor for all lanes (fully-connected ones of 39,000: 2.5 times as
-    fast as grouped, of 78,000: slower) train fastest in lanes, if half of them are filled and there is a compiler.
-    Otherwise one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
+    fast as grouped, of 78,000: slower) train fastest in lanes, if there is a compiler. They do so however many they
+    are, since lanes round otherwise than PyTorch. Otherwise one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
     multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
     any batch for 75,146. On a GPU one launch for all runs is the point of a population.
 
@@ -89,8 +89,7 @@ def formulation_for(
     """
     covered = {name for name, coverage in FAST.items() if coverage.covers(network, activations)}
     small, square = layout_of(network).size <= _LANE_WEIGHTS, shape[-2] == shape[-1]
-    filled = 2 * len(activations) >= lanes.LANES
-    if device.type == "cpu" and filled and small and square and "lanes" in covered and lanes.available():
+    if device.type == "cpu" and small and square and "lanes" in covered and lanes.available():
         return "lanes"
     if not {"grouped", "per_run"} <= covered:
         return "functional"
