@@ -3,17 +3,14 @@
 import dataclasses
 import hashlib
 import itertools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from numpy._core._multiarray_umath import __cpu_dispatch__
 from scipy import stats
 from torch import nn
 
+from tests.plain_arithmetic import run_plainly
 from zoobench.errors import ZoobenchError
 from zoobench.training.initialisers import INITIALISERS, initial_weights
 from zoobench.zoos import resolve
@@ -187,6 +184,4 @@ def digest():
 
 def test_the_bits_of_weights_are_the_same_with_and_without_vector_instructions():
     assert digest() == GOLDEN
-    code = "from tests.training.test_initialisers import GOLDEN, digest; assert digest() == GOLDEN"
-    plain = {"NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__), "ATEN_CPU_CAPABILITY": "default"}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, **plain}, check=True)
+    run_plainly("from tests.training.test_initialisers import GOLDEN, digest as found; assert found() == GOLDEN")
