@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy import stats
@@ -25,6 +26,15 @@ def test_a_position_is_a_value(distribution, position, value):
     found = value_at(distribution, position)
     assert found == value
     assert type(found) is type(value) or isinstance(found, float)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5e-4, 5e-2), (1e-8, 1e-3), (1e-3, 0.5), (0.2, 3e5)])
+def test_a_position_in_a_logarithmic_range_is_the_nearest_double_to_the_power(low, high):
+    """By mpmath; on every machine, as ids hang on the value's last digit."""
+    positions = [0.0, 2.0**-64, 1 - 2.0**-53, *np.random.RandomState(1).random_sample(5000).tolist()]
+    with mp.workdps(40):
+        expected = [low * float(mp.mpf(high / low) ** mp.mpf(position)) for position in positions]
+    assert [value_at(LogUniform(low, high), position) for position in positions] == expected
 
 
 @pytest.mark.parametrize("way", ["position", "random state"])

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import torch
 
@@ -20,3 +22,11 @@ def test_dropout_masks_depend_on_the_run_the_layer_and_the_step_alone():
     assert torch.equal(RunDropout(seeds, rates, step=7).mask(1, (2, 6)), mask[:, :2])
     assert not torch.equal(RunDropout(seeds, rates, step=8).mask(1, (4, 6)), mask)
     assert not torch.equal(RunDropout(seeds, rates, step=7).mask(2, (4, 6)), mask)
+
+
+def test_a_threshold_and_a_scale_are_the_nearest_numbers_to_the_rates():
+    rates = torch.rand(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.99
+    least, scale = RunDropout(torch.arange(5000), rates, step=1).thresholds()
+    dropped = [round(Fraction(rate) * 65536) for rate in rates.tolist()]
+    assert least.tolist() == [count - 32768 for count in dropped]
+    assert scale.tolist() == [float(np.float32(65536) / np.float32(65536 - count)) for count in dropped]

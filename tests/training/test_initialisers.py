@@ -1,6 +1,7 @@
 """Initialisers against the definitions in torch.nn.init: same distribution, by Kolmogorov-Smirnov."""
 
 import dataclasses
+import hashlib
 import itertools
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 
+from tests.plain_arithmetic import run_plainly
 from zoobench.errors import ZoobenchError
 from zoobench.training.initialisers import INITIALISERS, initial_weights
 from zoobench.zoos import resolve
@@ -162,3 +164,24 @@ def test_an_initialiser_may_stand_for_another():
     runs = [Run("r", "c", dataclasses.replace(BASE, init=init), 3, swapped) for init in ("uniform", "normal")]
     ours = initial_weights(NETWORK, runs, torch.device("cpu"))
     assert torch.equal(ours[0], ours[1])
+
+
+GOLDEN = "6aaa217cac32eb1555b2d7d24650e38c7458f56249650ba9fc9fd12c8b5c8a9c"
+
+
+def digest():
+    """sha256 of the weights of two runs by each initialiser, one of them with a layer as PyTorch makes it."""
+    recipes = [
+        (init, training) for init in sorted(INITIALISERS) for training in (Training(), Training(torch_layers=("fc",)))
+    ]
+    runs = [
+        Run(f"r{seed}", "c", dataclasses.replace(BASE, init=init, init_std=0.1), seed, training)
+        for seed, (init, training) in enumerate(recipes)
+    ]
+    weights = initial_weights(NETWORK, runs, torch.device("cpu"))
+    return hashlib.sha256(weights.numpy().astype("<f4").tobytes()).hexdigest()
+
+
+def test_the_bits_of_weights_are_the_same_with_and_without_vector_instructions():
+    assert digest() == GOLDEN
+    run_plainly("from tests.training.test_initialisers import GOLDEN, digest as found; assert found() == GOLDEN")

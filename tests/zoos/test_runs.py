@@ -145,6 +145,13 @@ def test_the_configurations_of_a_zoo_are_pinned_forever(name, pinned):
     assert (listed[0].config_id, listed[-1].config_id) == tuple(f"config-{digest}" for digest in pinned)
 
 
+def test_every_drawn_hyperparameter_is_the_same_to_the_last_digit_on_every_machine():
+    ids = "\n".join(run.config_id for run in full("small-cnn-zoo/mnist"))
+    assert (
+        hashlib.sha256(ids.encode()).hexdigest() == "f44692151c63266da43383a17f2d3fe4d9c7c75ba4fbc30d6f2266ee66cd975e"
+    )
+
+
 def test_a_hand_computed_configuration():
     text = (
         '{"activation": "tanh", "batch_size": 4, "dropout": 0.0, "init": "uniform", "init_std": null, '

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .. import exact
 from ..caches import cache_folder
 from ..errors import ZoobenchError, note_once
 from ..files import sha256_of, whole
@@ -188,7 +189,7 @@ def _decode(source: HubImages, table: pa.Table) -> tuple[np.ndarray, np.ndarray]
         raise ZoobenchError(f"images {source.folder!r} have the label {wrong[0]}; expected 0 to {source.classes - 1}")
     levels = np.stack([_pixels(source, number, image.as_py()) for number, image in enumerate(images)]) / 255
     if levels.ndim == 4:
-        levels = levels.mean(axis=3, dtype=np.float32)
+        levels = exact.total(levels, 3) / np.float32(levels.shape[3])
     return levels, numbers
 
 

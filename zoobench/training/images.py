@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .. import exact
 from ..errors import ZoobenchError
 from ..zoos.spec import HubImages, Preprocessing, Scale, TetrisImages, ZooSpec
 from .image_files import read_part
@@ -55,8 +56,8 @@ def draw_tetris(source: TetrisImages, part: str) -> tuple[np.ndarray, np.ndarray
         image = np.full((4, 4), source.background)
         rows, columns = zip(*cells, strict=True)
         image[rows, columns] += source.contrast
-        noisy = image + rng.normal(0.0, noise_std, (count_per_class, 4, 4))
-        levels.append(np.round(noisy.clip(0, 1) * 255) / 255)
+        noisy = image + noise_std * exact.normal(rng.random_sample((count_per_class, 4, 4)))
+        levels.append(np.rint(noisy.clip(0, 1) * 255) / 255)
         labels.append(np.full(count_per_class, label))
     return np.concatenate(levels).astype(np.float32), np.concatenate(labels).astype(np.int64)
 
@@ -146,8 +147,9 @@ def _shrink(levels: np.ndarray, block: int) -> np.ndarray:
         return levels
     count, height, width = levels.shape
     rows, columns = height // block, width // block
-    cut = levels[:, : rows * block, : columns * block]
-    return cut.reshape(count, rows, block, columns, block).mean(axis=(2, 4))
+    cut = levels[:, : rows * block, : columns * block].astype(np.float64)
+    sums = exact.total(exact.total(cut.reshape(count, rows, block, columns, block), 4), 2)
+    return (sums / block**2).astype(np.float32)
 
 
 def _preprocess(levels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

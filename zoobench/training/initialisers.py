@@ -10,30 +10,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 
+from .. import exact
 from ..errors import ZoobenchError, did_you_mean
 from ..zoos.layout import Tensor, layout_of
 from ..zoos.runs import Run
 from ..zoos.spec import Network
 from . import streams
 
-# Of the standard normal distribution cut at -2 and 2.
-_TRUNCATED_STD = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
+# Of the standard normal distribution: its distribution function at -2, and the standard deviation once it is cut at
+# -2 and 2. mpmath: erfc(sqrt(2)) / 2 and sqrt(1 - 4 exp(-2) / sqrt(2 pi) / erf(sqrt(2))).
+_TAIL = 0.02275013194817921
+_TRUNCATED_STD = 0.8796256610342398
 
 # (seeds (R,) int64, stream purpose, tensor shape, std (R, 1) float64) -> (R, size) float64
-Initialiser = Callable[[torch.Tensor, str, tuple[int, ...], torch.Tensor], torch.Tensor]
+Initialiser = Callable[[torch.Tensor, str, tuple[int, ...], np.ndarray], np.ndarray]
 
 
-def _normal(seeds: torch.Tensor, purpose: str, count: int) -> torch.Tensor:
-    """Standard normal draws by inversion; the half step keeps 0 out of the uniform draw."""
-    return torch.special.ndtri(streams.uniform(seeds, purpose, 0, count) + 2.0**-54)
+def _uniform(seeds: torch.Tensor, purpose: str, count: int) -> np.ndarray:
+    return streams.uniform(seeds, purpose, 0, count).numpy()
 
 
-def _truncated(seeds: torch.Tensor, purpose: str, count: int) -> torch.Tensor:
+def _symmetric(seeds: torch.Tensor, purpose: str, count: int) -> np.ndarray:
+    """Draws of U[-1, 1)."""
+    return 2 * _uniform(seeds, purpose, count) - 1
+
+
+def _normal(seeds: torch.Tensor, purpose: str, count: int) -> np.ndarray:
+    return exact.normal(_uniform(seeds, purpose, count))
+
+
+def _truncated(seeds: torch.Tensor, purpose: str, count: int) -> np.ndarray:
     """Draws of the standard normal distribution cut at -2 and 2."""
-    tail = 0.5 * math.erfc(math.sqrt(2))  # the standard normal distribution function at -2
-    return torch.special.ndtri(tail + streams.uniform(seeds, purpose, 0, count) * (1 - 2 * tail))
+    return exact.ndtri(_TAIL + _uniform(seeds, purpose, count) * (1 - 2 * _TAIL))
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -42,66 +53,65 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * positions, shape[0] * positions
 
 
-def uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """U[0, 1): ``torch.nn.init.uniform_`` without arguments, as the Schürholt zoos use it."""
-    return streams.uniform(seeds, purpose, 0, math.prod(shape))
+    return _uniform(seeds, purpose, math.prod(shape))
 
 
-def normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """N(0, std²); without an ``init_std`` N(0, 1), as ``torch.nn.init.normal_``."""
     return _normal(seeds, purpose, math.prod(shape)) * std
 
 
-def truncated_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def truncated_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """N(0, std²) cut at ± 2 std."""
     return _truncated(seeds, purpose, math.prod(shape)) * std
 
 
-def xavier_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def xavier_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """U(-a, a), a = sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)."""
     bound = math.sqrt(6 / sum(_fans(shape)))
-    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) * bound
+    return _symmetric(seeds, purpose, math.prod(shape)) * bound
 
 
-def xavier_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def xavier_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """N(0, 2 / (fan in + fan out)) (Glorot and Bengio 2010)."""
     return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / sum(_fans(shape)))
 
 
-def xavier_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def xavier_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """Variance 2 / (fan in + fan out), normal but for a cut at two standard deviations of the uncut distribution."""
     return _truncated(seeds, purpose, math.prod(shape)) * (math.sqrt(2 / sum(_fans(shape))) / _TRUNCATED_STD)
 
 
-def kaiming_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def kaiming_uniform(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """U(-a, a), a = sqrt(6 / fan in) (He et al. 2015, gain for ReLU)."""
     bound = math.sqrt(6 / _fans(shape)[0])
-    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) * bound
+    return _symmetric(seeds, purpose, math.prod(shape)) * bound
 
 
-def kaiming_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def kaiming_normal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """N(0, 2 / fan in) (He et al. 2015, gain for ReLU)."""
     return _normal(seeds, purpose, math.prod(shape)) * math.sqrt(2 / _fans(shape)[0])
 
 
-def kaiming_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def kaiming_truncated(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """Variance 2 / fan in, normal but for a cut at two standard deviations of the uncut distribution."""
     return _truncated(seeds, purpose, math.prod(shape)) * (math.sqrt(2 / _fans(shape)[0]) / _TRUNCATED_STD)
 
 
-def torch_default(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def torch_default(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """U(-a, a), a = 1 / sqrt(fan in): what PyTorch's layers start with, Kaiming's uniform with its slope at sqrt(5)."""
-    return (2 * streams.uniform(seeds, purpose, 0, math.prod(shape)) - 1) / math.sqrt(_fans(shape)[0])
+    return _symmetric(seeds, purpose, math.prod(shape)) / math.sqrt(_fans(shape)[0])
 
 
-def orthogonal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: torch.Tensor) -> torch.Tensor:
+def orthogonal(seeds: torch.Tensor, purpose: str, shape: tuple[int, ...], std: np.ndarray) -> np.ndarray:
     """Orthonormal rows or columns of the (out, in * positions) matrix (Saxe et al. 2014)."""
     rows, columns = shape[0], math.prod(shape[1:])
-    draw = _normal(seeds, purpose, rows * columns).view(-1, rows, columns)
-    tall = draw if rows >= columns else draw.transpose(1, 2)
-    q, r = torch.linalg.qr(tall)
-    q = q * torch.diagonal(r, dim1=1, dim2=2).sign()[:, None, :]
-    return (q if rows >= columns else q.transpose(1, 2)).reshape(len(seeds), -1)
+    draws = _normal(seeds, purpose, rows * columns).reshape(-1, rows, columns)
+    if rows >= columns:
+        return exact.orthonormal(draws).reshape(len(seeds), -1)
+    return exact.orthonormal(draws.transpose(0, 2, 1)).transpose(0, 2, 1).reshape(len(seeds), -1)
 
 
 INITIALISERS: Mapping[str, Initialiser] = {
@@ -123,18 +133,15 @@ _OF_ANY_SHAPE = frozenset({"uniform", "normal", "truncated_normal"})
 
 def initial_weights(network: Network, runs: Sequence[Run], device: torch.device) -> torch.Tensor:
     """Draw the untrained weights (R, N) float32: weights by each run's initialiser, biases constant, but for layers
-    that start as PyTorch makes them.
+    that start as PyTorch makes them. They are drawn on the CPU, whose bits do not depend on the machine.
 
     Raises:
         ZoobenchError: unknown initialiser, or one that a tensor's shape does not allow.
     """
-    seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64, device=device)
-    std = torch.tensor(
-        [1.0 if run.hyperparameters.init_std is None else run.hyperparameters.init_std for run in runs],
-        dtype=torch.float64,
-        device=device,
-    )[:, None]
-    bias = torch.tensor([run.training.initial_bias for run in runs], dtype=torch.float32, device=device)
+    seeds = torch.tensor([run.seed for run in runs], dtype=torch.int64)
+    given = [run.hyperparameters.init_std for run in runs]
+    std = np.array([1.0 if each is None else each for each in given])[:, None]
+    bias = np.array([run.training.initial_bias for run in runs], dtype=np.float32)
     names = [dict(run.training.initialisers).get(run.hyperparameters.init, run.hyperparameters.init) for run in runs]
     parts, shapes = [], {}
     for tensor in layout_of(network).tensors:
@@ -143,21 +150,19 @@ def initial_weights(network: Network, runs: Sequence[Run], device: torch.device)
         default = [layer in run.training.torch_layers for run in runs]
         if part != "bias":
             of = ["torch_default" if own else name for own, name in zip(default, names, strict=True)]
-            parts.append(_draw(tensor, of, seeds, std).to(torch.float32))
+            parts.append(_draw(tensor, of, seeds, std).astype(np.float32))
             continue
-        start = bias[:, None].repeat(1, tensor.size)
+        start = bias[:, None].repeat(tensor.size, axis=1)
         if any(default):
-            rows = torch.tensor(default, device=device)
-            fan_in = _fans(shapes[f"{layer}.weight"])[0]
-            draws = 2 * streams.uniform(seeds[rows], f"init/{tensor.name}", 0, tensor.size) - 1
-            start[rows] = (draws / math.sqrt(fan_in)).to(torch.float32)
+            draws = _symmetric(seeds[default], f"init/{tensor.name}", tensor.size)
+            start[default] = draws / math.sqrt(_fans(shapes[f"{layer}.weight"])[0])
         parts.append(start)
-    return torch.cat(parts, dim=1)
+    return torch.from_numpy(np.concatenate(parts, axis=1)).to(device)
 
 
-def _draw(tensor: Tensor, names: Sequence[str], seeds: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+def _draw(tensor: Tensor, names: Sequence[str], seeds: torch.Tensor, std: np.ndarray) -> np.ndarray:
     """One tensor of all runs, (R, size) float64, initialiser by initialiser."""
-    drawn = torch.empty(len(names), tensor.size, dtype=torch.float64, device=seeds.device)
+    drawn = np.empty((len(names), tensor.size))
     for name in dict.fromkeys(names):
         if name not in INITIALISERS:
             raise ZoobenchError(f"unknown init {name!r}{did_you_mean(name, INITIALISERS)}")
@@ -166,6 +171,6 @@ def _draw(tensor: Tensor, names: Sequence[str], seeds: torch.Tensor, std: torch.
                 f"init {name!r} is of matrices, and {tensor.name} has shape {tensor.shape}; "
                 f"choose from: {', '.join(sorted(_OF_ANY_SHAPE))}"
             )
-        rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=seeds.device)
+        rows = [i for i, other in enumerate(names) if other == name]
         drawn[rows] = INITIALISERS[name](seeds[rows], f"init/{tensor.name}", tensor.shape, std[rows])
     return drawn
