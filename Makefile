@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # torch by its exact version first: a range would fetch several gigabytes of CUDA where a CPU build is at hand.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: quickstart test lint unit browser lite bench growth reliability reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema coverage pin clean
+.PHONY: quickstart test lint unit browser emulator lite bench growth reliability reproduce-unterthiner reproduce-comvex reproduce-hyperrep submissions leaderboard-check page schema coverage pin clean
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,7 +38,7 @@ lint: $(VENV)/.dev build/typing
 	$(BIN)/mypy
 
 # Speed is measured with nothing else running.
-unit: $(VENV)/.dev browser
+unit: $(VENV)/.dev browser emulator
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/test_speed.py
 	$(BIN)/pytest tests/test_speed.py
 
@@ -48,6 +48,13 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no Chromium here and no way to install one: the browser tests will be skipped"
+
+# What is compiled for another processor runs in an emulator.
+emulator:
+	@command -v qemu-aarch64 >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq qemu-user >/dev/null; } || \
+	  echo "no qemu-user here and no way to install it: the tests of other processors will be skipped"
 
 lite: $(VENV)/.dev  ## Every zoo at the scale lite, from images beside the checkout; hours. Fails in the end where some are missing.
 	failed=0; for repo in small-cnn-zoo cnn-zoo-2 tetris-zoo mnist-zoo; do \

@@ -38,6 +38,7 @@ def quickstart(
 
     zoo = resolve(ZOO)
     folder = _dataset(zoo)
+    _say_whether_declared(zoo, folder)
     typer.echo("[2/5] installing it for load_dataset")
     from zoobench.publishing.install import describe, install
 
@@ -95,3 +96,18 @@ def _dataset(zoo: Zoo) -> Path:
 
     with progress.build_bar(zoo.id) as on_progress:
         return build(zoo, home, on_progress=on_progress)
+
+
+def _say_whether_declared(zoo: Zoo, folder: Path) -> None:
+    """Whether these are the rows that every build of the zoo has."""
+    from zoobench.data.manifest import read_manifest
+
+    config, declared = read_manifest(folder).configs[zoo.spec.config], zoo.size.rows_sha256
+    if config.rows_sha256 == declared:
+        typer.echo(f"      its rows are those of every build of {zoo.id}: sha256 {declared[:12]}…")
+    else:
+        found = config.rows_sha256 or "not stated"
+        typer.echo(
+            f"      its rows are not those of every build of {zoo.id} (sha256 {found[:12]}…, not {declared[:12]}…; "
+            f"arithmetic {config.arithmetic}): scores here are not comparable with others'"
+        )

@@ -8,9 +8,9 @@ import sys
 
 from numpy._core._multiarray_umath import __cpu_dispatch__  # type: ignore[import-not-found]
 
-_PLAIN = {"NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__), "ATEN_CPU_CAPABILITY": "default"}
+PLAIN = {"NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__), "ATEN_CPU_CAPABILITY": "default"}
 
 
 def run_plainly(code: str) -> None:
     """Raises where the code does; NumPy warns of instructions that this machine lacks anyway."""
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, **_PLAIN}, check=True)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, **PLAIN}, check=True)

@@ -36,9 +36,9 @@ typedef struct {
 static const net NETS[] = {
     {"dense", 4, 4, 3, {{CONVOLUTION, 4, 4, 1, 5, 4, 1, 0, 0, 0, -1}, {POINTWISE, 1, 1, 5, 5, 1, 1, 0, 0, 1, 0},
                         {CONVOLUTION, 1, 1, 5, 4, 1, 1, 80, 0, 0, -1}}},
-    {"pooled", 12, 3, 6, {{CONVOLUTION, 12, 12, 1, 6, 3, 1, 0, 1, 0, -1}, {POOL, 10, 10, 6, 6, 2, 2, 0, 0, 0, -1},
-                          {POINTWISE, 5, 5, 6, 6, 1, 1, 0, 0, 1, 0}, {CONVOLUTION, 5, 5, 6, 5, 2, 1, 60, 1, 0, -1},
-                          {POINTWISE, 4, 4, 5, 5, 1, 1, 0, 0, 1, -1}, {CONVOLUTION, 4, 4, 5, 3, 4, 1, 185, 1, 0, -1}}},
+    {"pooled", 8, 3, 6, {{CONVOLUTION, 8, 8, 1, 6, 3, 1, 0, 1, 0, -1}, {POOL, 6, 6, 6, 6, 2, 2, 0, 0, 0, -1},
+                         {POINTWISE, 3, 3, 6, 6, 1, 1, 0, 0, 1, 0}, {CONVOLUTION, 3, 3, 6, 5, 2, 1, 60, 1, 0, -1},
+                         {POINTWISE, 2, 2, 5, 5, 1, 1, 0, 0, 1, -1}, {CONVOLUTION, 2, 2, 5, 3, 2, 1, 185, 1, 0, -1}}},
     {"strided", 9, 3, 6, {{CONVOLUTION, 9, 9, 1, 7, 3, 2, 0, 1, 0, -1}, {POINTWISE, 4, 4, 7, 7, 1, 1, 0, 0, 1, 0},
                           {CONVOLUTION, 4, 4, 7, 5, 3, 1, 70, 1, 0, -1}, {POINTWISE, 2, 2, 5, 5, 1, 1, 0, 0, 1, 1},
                           {MEAN, 2, 2, 5, 5, 1, 1, 0, 0, 0, -1}, {CONVOLUTION, 1, 1, 5, 3, 1, 1, 390, 1, 0, -1}}},
@@ -67,7 +67,7 @@ static void trained(const net *n, int kind, int with) {
         sizes[run] = BATCH - run % 2;
     }
     rule r = {with, 0, 1, with == SGD, 0, 0, 0, 0, 0, 1, 1};
-    for (int step = 0; step < 12; step++) {
+    for (int step = 0; step < 4; step++) {
         for (int i = 0; i < RUNS * BATCH; i++) chosen[i] = (int64_t)(drawn() % IMAGES);
         for (int i = 0; i < 2 * RUNS; i++) keys[i] = drawn();
         kept *= 0.9, squared *= 0.999;

@@ -17,11 +17,13 @@ import numpy as np
 
 from ..data import manifest
 from ..data.folder import Places
-from ..errors import ZoobenchError
+from ..errors import ZoobenchError, note_once
 from ..files import locked, remove, write_atomically
 from ..publishing.gallery import image_gallery
 from ..publishing.writing import check_target, write_config
+from ..training.formulation import CANONICAL
 from ..training.images import Images, load_images
+from ..training.population import arithmetic
 from ..zoos import Zoo
 from ..zoos.runs import runs_of
 from . import finished
@@ -77,16 +79,16 @@ def build(
     runs = runs_of(zoo, seed)
     images = load_images(zoo.spec, zoo.size, images_folder)
     work = out / f".{zoo.repo}-{zoo.spec.config}.build"
-    size = zoo.size
+    size, computed_in = zoo.size, arithmetic(zoo.spec.network, runs, images, device)
     chunks = [
-        Chunk(zoo.spec, start, tuple(runs[start : start + size.chunk]), size.checkpoints)
+        Chunk(zoo.spec, start, tuple(runs[start : start + size.chunk]), size.checkpoints, computed_in)
         for start in range(0, len(runs), size.chunk)
     ]
     try:
         with locked(work, wait=False):
             if not resume:
                 remove(work)
-            _lay_plan(work, zoo, images, seed)
+            _lay_plan(work, zoo, images, seed, computed_in)
             dropped = _train_chunks(work, chunks, images, device, on_progress, engine, workers)
             if len(dropped) == len(runs):
                 raise ZoobenchError(f"every run of {zoo.id} diverged; nothing was written")
@@ -96,6 +98,7 @@ def build(
                 "seed": seed,
                 "images": _images_entry(zoo, images),
                 "gap_of": zoo.spec.gap_of,
+                "arithmetic": computed_in,
                 "dropped": dropped,
             }
             picture = Places(zoo.spec.config).picture("images")
@@ -108,9 +111,20 @@ def build(
                 lambda fresh: image_gallery(images, zoo.spec.preprocessing, fresh.locate(picture)),
             )
             remove(work)
+            _compare_with_declared(zoo, folder.manifest.configs[zoo.spec.config])
             return folder.path
     except OSError as error:
         raise ZoobenchError(f"cannot write to {error.filename or out}: {error.strerror or error}") from error
+
+
+def _compare_with_declared(zoo: Zoo, built: manifest.ConfigManifest) -> None:
+    """Where every build has the same rows, say so of one that has others."""
+    declared = zoo.size.rows_sha256
+    if declared and not built.seed and built.arithmetic == CANONICAL and built.rows_sha256 != declared:
+        note_once(
+            f"{zoo.id} was built, and its rows are not those of all other builds: their sha256 is {built.rows_sha256}, "
+            f"not {declared}; were its images changed (sha256 {built.images.sha256 if built.images else 'unknown'})?"
+        )
 
 
 def _images_entry(zoo: Zoo, images: Images) -> manifest.ImagesEntry:
@@ -125,8 +139,8 @@ def _images_entry(zoo: Zoo, images: Images) -> manifest.ImagesEntry:
     )
 
 
-def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
-    """Chunks of one recipe, one set of images and one library version only may be put together.
+def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int, computed_in: str) -> None:
+    """Chunks of one recipe, one set of images, one arithmetic and one library version only may be put together.
 
     Where no chunk of another plan was finished, what is there is cleared away.
     """
@@ -134,6 +148,7 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
         "recipe": manifest.to_json(zoo.size),
         "seed": seed,
         "images": images.sha256,
+        "arithmetic": computed_in,
         "versions": {name: importlib.metadata.version(name) for name in ("zoobench", "torch")},
     }
     text = json.dumps(plan, indent=1)
@@ -143,7 +158,7 @@ def _lay_plan(work: Path, zoo: Zoo, images: Images, seed: int) -> None:
     if there := len(finished.records(work)):
         raise ZoobenchError(
             f"cannot go on with {zoo.id}: finished chunks in {work} ({there}) are of another recipe, other "
-            "images or other versions; --no-resume deletes them and starts again"
+            "images, another arithmetic or other versions; --no-resume deletes them and starts again"
         )
     remove(work)
     work.mkdir(parents=True)

@@ -6,6 +6,7 @@ What a chunk gives depends on its runs and the images alone, so that any engine 
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..data import manifest, schema
+from ..errors import ZoobenchError
 from ..training.images import Images
-from ..training.population import Checkpoint, train
+from ..training.population import Checkpoint, arithmetic, train
 from ..zoos.runs import Run
 from ..zoos.spec import ZooSpec
 from ..zoos.splits import fold_of
@@ -22,12 +24,14 @@ from ..zoos.splits import fold_of
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Runs number ``start``, ``start + 1``, ... of a zoo, and the epochs at which they are stored."""
+    """Runs number ``start``, ``start + 1``, ... of a zoo, the epochs at which they are stored, and the arithmetic that
+    they are computed in, if it has to be a certain one."""
 
     spec: ZooSpec
     start: int
     runs: tuple[Run, ...]
     checkpoints: tuple[int, ...]
+    arithmetic: str | None = None
 
 
 # Outcomes of the epoch before a checkpoint, which an untrained network does not have.
@@ -37,7 +41,17 @@ TrainedChunk = tuple[pa.Table, list[manifest.DroppedRun]]
 
 
 def train_chunk(chunk: Chunk, images: Images, device: str, on_epoch: Callable[[int], None]) -> TrainedChunk:
-    """Train a chunk."""
+    """Train a chunk.
+
+    Raises:
+        ZoobenchError: see ``train``, or this machine computes in another arithmetic than the chunk's.
+    """
+    here = arithmetic(chunk.spec.network, chunk.runs, images, device)
+    if chunk.arithmetic not in (None, here):
+        raise ZoobenchError(
+            f"{platform.node()} computes in {here}, and {chunk.spec.id} is built in {chunk.arithmetic}; give all "
+            "machines of the build a C compiler (cc, CC, or pip install ziglang), or none"
+        )
     checkpoints = list(train(chunk.spec.network, chunk.runs, images, chunk.checkpoints, device, on_epoch))
     return chunk_table(chunk.spec, chunk.runs, checkpoints)
 

@@ -79,7 +79,9 @@ class ReleaseEntry(Strict):
 class ConfigManifest(Strict):
     """One config: trained here (``recipe``, ``seed`` and ``images`` say how) or imported (``release`` says whence).
 
-    ``gap_of`` is the column from which the test accuracy is subtracted to give ``generalization_gap``.
+    ``gap_of`` is the column from which the test accuracy is subtracted to give ``generalization_gap``. ``arithmetic``
+    names what its networks were computed in, if they were here (see ``training.formulation.arithmetic_of``), and
+    ``rows_sha256`` is the hash of all its rows (see ``contents``).
     """
 
     zoo: str
@@ -92,6 +94,8 @@ class ConfigManifest(Strict):
     images: ImagesEntry | None = None
     release: ReleaseEntry | None = None
     gap_of: Literal["train_accuracy", "running_train_accuracy"] = "train_accuracy"
+    arithmetic: str | None = None
+    rows_sha256: str | None = None
     checkpoints: list[int]
     runs: int
     rows: int

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ZoobenchError, note_once
 from .compiling import NATIVE, CompilerError, load
 
-# Without contraction: what is rounded once is said in the code, so that every compiler and processor gives the same bits.
+# Without contraction: what is rounded once is said in the code, for the same bits by every compiler and processor.
 _FLAGS = ("-O3", NATIVE, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 
 

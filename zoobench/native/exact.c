@@ -52,7 +52,7 @@ INLINE vec fma_of(vec a, vec b, vec c) {
 #else
 double fma(double, double, double);
 
-INLINE vec fma_of(vec a, vec b, vec c) {
+static __attribute__((noinline)) vec fma_of(vec a, vec b, vec c) {
     if (!IN_SINGLE) {
         vec sum;
         for (int lane = 0; lane < LANES; lane++) sum[lane] = (REAL)fma((double)a[lane], (double)b[lane], (double)c[lane]);

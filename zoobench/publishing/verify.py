@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import zoos
+from ..data.contents import rows_sha256
 from ..data.folder import DatasetFolder
 from ..data.manifest import ConfigManifest
 from ..errors import ZoobenchError
@@ -64,6 +65,9 @@ def _config(
         report.not_checked[f"rows of {name}"] = "their files are not what the manifest says"
         return
     labels.check(subject, rows, report)
+    stated = subject.config.rows_sha256
+    if stated and (found := rows_sha256(subject.folder, name)) != stated:
+        report.problem(f"{name}: rows_sha256 is {stated}, and the rows have {found}")
     if not subject.trained_here:
         measured.check_activations(subject, rows.labels, report)
     carried.check_protocols(subject, rows.labels, whole, report)

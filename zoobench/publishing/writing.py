@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..data import manifest, shards
+from ..data.contents import rows_sha256
 from ..data.folder import CARD, MANIFEST, PICTURES, DatasetFolder, Places, below
 from ..errors import ZoobenchError, note_once
 from ..files import beside, locked, write_atomically
@@ -80,6 +81,7 @@ def write_config(
         runs=len(runs),
         rows=sum(rows.values()),
         splits={split: manifest.SplitCount(runs=counts.count(split), rows=rows[split]) for split in SPLITS},
+        rows_sha256=rows_sha256(fresh, spec.config),
         files=[manifest.file_entry(fresh.path, path) for path in sorted(fresh.path.rglob("*")) if path.is_file()],
         versions={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _VERSIONS_OF},

@@ -25,6 +25,7 @@ FAST: Mapping[Formulation, Coverage] = {
     "per_run": batched.PER_RUN,
     "lanes": lanes.COVERAGE,
 }
+CANONICAL = "canonical-1"
 _PER_RUN_MULTIPLY_ADDS = 1_900_000
 _LANE_WEIGHTS = 40_000
 # Entries of feature maps that are made before they are used again in the backward pass.
@@ -75,10 +76,10 @@ def formulation_for(
     """Choose the fastest formulation that covers a population: by what ``benchmarks/population.py`` shows.
 
     On CPU, networks whose weights stay near the processor for all lanes (fully-connected ones of 39,000: 2.5 times as
-    fast as grouped, of 78,000: slower) train fastest in lanes, if there is a compiler. They do so however many they
-    are, since lanes round otherwise than PyTorch. Otherwise one convolution per run overtakes the grouped one where a step of one run takes about 1.9 million
-    multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970, at
-    any batch for 75,146. On a GPU one launch for all runs is the point of a population.
+    fast as grouped, of 78,000: slower) train fastest in lanes, if there is a compiler. They do so however few they are,
+    since PyTorch rounds otherwise. Otherwise one convolution per run overtakes the grouped one where a step of one run
+    takes about 1.9 million multiply-adds: near batch 10 for the network of 2,464 weights, between 16 and 32 for 4,970,
+    at any batch for 75,146. On a GPU one launch for all runs is the point of a population.
 
     Args:
         network: the declared network.
@@ -96,6 +97,17 @@ def formulation_for(
     if device.type != "cpu":
         return "grouped"
     return "per_run" if batch * conv_multiply_adds(network, shape) > _PER_RUN_MULTIPLY_ADDS else "grouped"
+
+
+def arithmetic_of(formulation: Formulation, device: torch.device) -> str:
+    """In which arithmetic a formulation computes, by name: what the bits of a zoo depend on beside its declaration.
+
+    ``canonical-1`` is that of ``native/exact.c``, which is the same on every machine. PyTorch's differs between its
+    versions, and between processors.
+    """
+    if formulation == "lanes":
+        return CANONICAL
+    return f"torch-{torch.__version__.partition('+')[0]}-{device.type}"
 
 
 def at_once(formulation: Formulation, network: Network, shape: Sequence[int], batch: int, device: torch.device) -> int:

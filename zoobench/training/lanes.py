@@ -146,9 +146,7 @@ def scores(
     tallies = torch.zeros(len(weights), 3, outputs, dtype=torch.int64)
     batch = len(images) if chosen is None else chosen.shape[1]
     out = weights.new_empty(0)
-    _call(
-        *(network, weights.detach(), images, out, activations, batch, labels, chosen), losses=losses, tallies=tallies
-    )
+    _call(*(network, weights.detach(), images, out, activations, batch, labels, chosen), losses=losses, tallies=tallies)
     return losses, tallies
 
 

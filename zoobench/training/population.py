@@ -29,7 +29,7 @@ from ..zoos.spec import Network
 from . import lanes, streams
 from .activations import RunActivations
 from .dropout import RunDropout
-from .formulation import FAST, Formulation, at_once, formulation_for, forward, gradient
+from .formulation import FAST, Formulation, arithmetic_of, at_once, formulation_for, forward, gradient
 from .images import Images
 from .initialisers import initial_weights
 from .optimizers import Updater
@@ -133,7 +133,7 @@ def measure(
 def _scores(
     loss: torch.Tensor, predicted: torch.Tensor, support: torch.Tensor, hits: torch.Tensor, count: int
 ) -> Scores:
-    """From sums of losses (R,), and how many images of each class are predicted, are there, and are both (R, classes)."""
+    """From sums of losses (R,), and how many images of a class are predicted, are there, and are both (R, classes)."""
     return Scores(
         correct=hits.sum(1).cpu().numpy(),
         count=np.full(len(loss), count),
@@ -185,6 +185,18 @@ def train(
             on_epoch(epoch)
         if epoch in checkpoints:
             yield population.checkpoint(epoch)
+
+
+def arithmetic(network: Network, runs: Sequence[Run], images: Images, device: str = "cpu") -> str:
+    """In which arithmetic ``train`` computes these runs here, by name (see ``formulation.arithmetic_of``).
+
+    Raises:
+        ZoobenchError: an unknown device.
+    """
+    activations = sorted({run.hyperparameters.activation for run in runs})
+    shape, batch = images.train_images.shape[1:], runs[0].hyperparameters.batch_size
+    on = _device(device)
+    return arithmetic_of(formulation_for(network, shape, batch, activations, on), on)
 
 
 class Population:

@@ -274,6 +274,7 @@ class Scale:
     ``checkpoints`` are the stored epochs; 0 would be the untrained network. ``train_images`` / ``test_images``: how
     many images of the source are used, ``None`` for all; of drawn images, equally many of each class.
     ``image_shrink``: blocks of that many pixels squared become their mean. ``chunk``: runs that are trained together.
+    ``rows_sha256``: of the rows (see ``data.contents``), where every build gives the same; "" where that is not known.
     """
 
     recipe: Recipe
@@ -283,6 +284,7 @@ class Scale:
     train_images: int | None = None
     test_images: int | None = None
     image_shrink: int = 1
+    rows_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,16 @@ SEED = ZooSpec(
     also_known_as="TETRIS-SEED",
     default=True,
     scales=(
-        ("full", Scale(_SEED_RECIPE, runs=1000, checkpoints=_EPOCHS, chunk=500)),
+        (
+            "full",
+            Scale(
+                _SEED_RECIPE,
+                runs=1000,
+                checkpoints=_EPOCHS,
+                chunk=500,
+                rows_sha256="8292961bd454b6890ee44ced9008da1f5cd3ddf7a4c775cf2c558c1fc5f704e1",
+            ),
+        ),
         ("lite", Scale(_SEED_RECIPE, runs=200, checkpoints=_EPOCHS, chunk=100)),
         ("tiny", Scale(_TINY_RECIPE, runs=40, checkpoints=tuple(range(1, 7)), chunk=16, train_images=80)),
     ),

@@ -17,6 +17,8 @@ from ...zoos.splits import SPLITS
 from .report import Report, Subject, brief, listed
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# As `training.formulation.arithmetic_of` names them.
+_ARITHMETICS = re.compile(r"canonical-[1-9]\d*|torch-\d[\w.]*-(cpu|cuda)")
 _VERSION = re.compile(r"\d+(\.\w+)*([+-][\w.]*)?")
 _BUILT_WITH = ("python", "zoobench", "torch", "numpy", "pyarrow", "datasets")
 _MOST = 5
@@ -83,6 +85,8 @@ def _built(subject: Subject, report: Report) -> None:
         return
     if config.recipe is not None:
         _compare(subject, "recipe", config.recipe, to_json(size.recipe), report)
+    if config.arithmetic and not _ARITHMETICS.fullmatch(config.arithmetic):
+        report.problem(f"{where}: arithmetic {config.arithmetic!r} is none of zoobench's")
     if config.gap_of != (declared := subject.zoo.spec.gap_of):
         report.problem(f"{where}: gap_of is {config.gap_of}, {subject.zoo.id} has {declared}")
     if tuple(config.checkpoints) != size.checkpoints:
