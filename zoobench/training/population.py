@@ -3,7 +3,7 @@
 The weights of R runs are one matrix (R, N); the gradient of the summed loss is every run's own gradient. Everything
 that varies varies per run: learning rate, weight decay, dropout rate, activation, optimizer, initialiser, training
 subset, batch order, seed. Draws come from ``streams``, so a run's result depends on the run alone; chunking changes
-rounding only.
+nothing in the canonical arithmetic (see ``formulation``), and rounding only in PyTorch's.
 
 Inside, runs are sorted by the images of an epoch (most first), optimizer and activation: runs whose epoch is over are
 then a tail that is left out of the step, and equal optimizers and activations are neighbours that share a call.
@@ -107,7 +107,8 @@ def measure(
     count = len(labels) if subset is None else subset.shape[1]
     if formulation == "lanes":
         loss, tallies = lanes.scores(network, weights, images, labels, activations.names, subset)
-        return _scores(loss, *tallies[:, :, :classes].unbind(1), count)
+        predicted, support, hits = tallies[:, :, :classes].unbind(1)
+        return _scores(loss, predicted, support, hits, count)
     loss = torch.zeros(runs, dtype=torch.float64, device=weights.device)
     predicted = torch.zeros(runs, classes, dtype=torch.int64, device=weights.device)
     hits = torch.zeros_like(predicted)

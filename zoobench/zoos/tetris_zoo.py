@@ -102,7 +102,16 @@ HYP = ZooSpec(
     summary="MLPs of 100 weights over 36 configurations (activation, initialiser, learning rate) x 100 seeds.",
     also_known_as="TETRIS-HYP",
     scales=(
-        ("full", Scale(_HYP_RECIPE, runs=3600, checkpoints=_EPOCHS, chunk=600)),
+        (
+            "full",
+            Scale(
+                _HYP_RECIPE,
+                runs=3600,
+                checkpoints=_EPOCHS,
+                chunk=600,
+                rows_sha256="94aa981d7060b942aea087f3df054747bdf442d4a353bbedbb06db3bbb13394b",
+            ),
+        ),
         ("lite", Scale(replace(_HYP_RECIPE, seeds=20), runs=720, checkpoints=_EPOCHS, chunk=360)),
         ("tiny", Scale(replace(_HYP_RECIPE, seeds=6), runs=72, checkpoints=_EPOCHS[:4], chunk=30, train_images=80)),
     ),
