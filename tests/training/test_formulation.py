@@ -70,9 +70,9 @@ def test_the_formulation_depends_on_network_batch_and_device(name, side, batch, 
     assert formulation_for(network, (1, side, side), batch, ["relu"] * 32, torch.device("cuda")) == "grouped"
 
 
-def test_lanes_that_would_mostly_be_empty_are_not_used():
+def test_few_networks_are_in_lanes_too_so_that_they_have_the_same_bits():
     network = resolve("small-cnn-zoo/mnist").spec.network
-    assert formulation_for(network, (1, 28, 28), 32, ["relu"] * 7, torch.device("cpu")) == "per_run"
+    assert formulation_for(network, (1, 28, 28), 32, ["relu"], torch.device("cpu")) == "lanes"
 
 
 def test_images_that_are_not_square_are_not_put_into_lanes():

@@ -45,7 +45,9 @@ def _add(digest: Any, column: pa.ChunkedArray) -> None:
         else:
             values = np.ascontiguousarray(chunk.fill_null(0).to_numpy(zero_copy_only=False))
             little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-            rows = np.concatenate([there[:, None].view(np.uint8), little.view(np.uint8).reshape(len(there), -1)], 1)
+            rows = np.concatenate(
+                [there[:, None].view(np.uint8), little.view(np.uint8).reshape(len(there), little.itemsize)], 1
+            )
             digest.update(rows.tobytes())
 
 

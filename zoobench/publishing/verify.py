@@ -15,7 +15,7 @@ from ..data.manifest import ConfigManifest
 from ..errors import ZoobenchError
 from ..zoos.layout import layout_of
 from .soundness import carried, declared, files, labels, leaks, measured, networks
-from .soundness.report import UNREADABLE, Report, Subject, reason
+from .soundness.report import UNREADABLE, Report, Subject, brief, reason
 
 
 def verify(
@@ -65,9 +65,7 @@ def _config(
         report.not_checked[f"rows of {name}"] = "their files are not what the manifest says"
         return
     labels.check(subject, rows, report)
-    stated = subject.config.rows_sha256
-    if stated and (found := rows_sha256(subject.folder, name)) != stated:
-        report.problem(f"{name}: rows_sha256 is {stated}, and the rows have {found}")
+    _content(subject, report)
     if not subject.trained_here:
         measured.check_activations(subject, rows.labels, report)
     carried.check_protocols(subject, rows.labels, whole, report)
@@ -80,6 +78,16 @@ def _config(
         report.problem(f"{name}: no network was measured: {error}")
         images = None
     _networks(subject, rows, sample, images, report)
+
+
+def _content(subject: Subject, report: Report) -> None:
+    """The rows have the hash that is stated of them, if one is."""
+    stated = subject.config.rows_sha256
+    try:
+        if stated is not None and (found := rows_sha256(subject.folder, subject.name)) != stated:
+            report.problem(f"{subject.name}: rows_sha256 is {brief(stated)}, and the rows have {found}")
+    except UNREADABLE as error:
+        report.problem(f"{subject.name}: rows cannot be read: {reason(error)}")
 
 
 def _networks(subject: Subject, rows: labels.Rows, sample: int, images: measured.Images | None, report: Report) -> None:

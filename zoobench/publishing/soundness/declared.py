@@ -18,7 +18,7 @@ from .report import Report, Subject, brief, listed
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # As `training.formulation.arithmetic_of` names them.
-_ARITHMETICS = re.compile(r"canonical-[1-9]\d*|torch-\d[\w.]*-(cpu|cuda)")
+_ARITHMETICS = re.compile(r"canonical-1|torch-\d[\w.]*-(cpu|cuda)")
 _VERSION = re.compile(r"\d+(\.\w+)*([+-][\w.]*)?")
 _BUILT_WITH = ("python", "zoobench", "torch", "numpy", "pyarrow", "datasets")
 _MOST = 5
@@ -48,6 +48,9 @@ def check(subject: Subject, report: Report) -> None:
         _built(subject, report)
     else:
         _imported(subject, report)
+    known = subject.trained_here and _ARITHMETICS.fullmatch(config.arithmetic or "canonical-1")
+    if config.arithmetic is not None and not known:
+        report.problem(f"{subject.name}: it cannot have been computed in the arithmetic {brief(config.arithmetic)}")
     if unknown := sorted(set(config.splits) - set(SPLITS)):
         report.problem(f"{subject.name}: no zoo has a split {listed(list(map(brief, unknown)))}")
     _origin(subject, report)
@@ -85,8 +88,6 @@ def _built(subject: Subject, report: Report) -> None:
         return
     if config.recipe is not None:
         _compare(subject, "recipe", config.recipe, to_json(size.recipe), report)
-    if config.arithmetic and not _ARITHMETICS.fullmatch(config.arithmetic):
-        report.problem(f"{where}: arithmetic {config.arithmetic!r} is none of zoobench's")
     if config.gap_of != (declared := subject.zoo.spec.gap_of):
         report.problem(f"{where}: gap_of is {config.gap_of}, {subject.zoo.id} has {declared}")
     if tuple(config.checkpoints) != size.checkpoints:
