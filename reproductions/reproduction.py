@@ -103,9 +103,11 @@ class Kept:
     """
 
     path: Path
+    asked: set[str] = field(default_factory=set)
 
     def number(self, zoo: Zoo, entry: str, what: str, make: Callable[[], str], seconds: Callable[[], float]) -> str:
         """What ``make`` gives, or gave; a dash is not kept."""
+        self.asked.add(entry)
         labels = hub.load_labels(zoo, "test").sha256
         found = self.entries()
         known = found.get(entry, {})
@@ -131,8 +133,10 @@ class Kept:
         return found
 
     def seconds(self) -> dict[str, float]:
-        """Of searches and fits, of the entries of which they are known."""
-        return {name: entry["seconds"] for name, entry in self.entries().items() if entry["seconds"]}
+        """Of searches and fits, of the entries that were asked for and of which they are known."""
+        return {
+            name: entry["seconds"] for name, entry in self.entries().items() if entry["seconds"] and name in self.asked
+        }
 
 
 def built(repo: str, configs: Sequence[str], scale: str, wanted: str) -> list[Zoo]:

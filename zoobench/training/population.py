@@ -143,11 +143,16 @@ def _scores(
     )
 
 
-def _device(name: str) -> torch.device:
+def _named(device: str) -> torch.device:
+    """A device, whether it is here or not."""
     try:
-        device = torch.device(name)
+        return torch.device(device)
     except RuntimeError:
-        raise ZoobenchError(f"unknown device {name!r}; choose from: cpu, cuda") from None
+        raise ZoobenchError(f"unknown device {device!r}; choose from: cpu, cuda") from None
+
+
+def _device(name: str) -> torch.device:
+    device = _named(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ZoobenchError(f"device {name!r} was asked for, but this torch finds no CUDA GPU; use --device cpu")
     return device
@@ -189,14 +194,15 @@ def train(
 
 
 def arithmetic(network: Network, runs: Sequence[Run], images: Images, device: str = "cpu") -> str:
-    """In which arithmetic ``train`` computes these runs here, by name (see ``formulation.arithmetic_of``).
+    """In which arithmetic ``train`` computes these runs, by name (see ``formulation.arithmetic_of``); the device may be
+    that of another machine.
 
     Raises:
         ZoobenchError: an unknown device.
     """
     activations = sorted({run.hyperparameters.activation for run in runs})
     shape, batch = images.train_images.shape[1:], runs[0].hyperparameters.batch_size
-    on = _device(device)
+    on = _named(device)
     return arithmetic_of(formulation_for(network, shape, batch, activations, on), on)
 
 
