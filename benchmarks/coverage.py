@@ -28,7 +28,8 @@ from zoobench.scoring.metrics import Metric
 from zoobench.scoring.predictions import read_predictions
 from zoobench.scoring.sample import Sample
 from zoobench_leaderboard.contenders import Contender, better, part_of
-from zoobench_leaderboard.results import MeanSkill, ScoredSubmission, read_scored
+from zoobench_leaderboard.results import read_scored
+from zoobench_leaderboard.scored import MeanSkill, ScoredSubmission
 from zoobench_leaderboard.targets import labels_of
 
 BOARD = Path("leaderboard")

@@ -10,8 +10,9 @@ from typing import Any
 from zoobench.errors import ZoobenchError
 
 from .ranking import Standing, boards, overall
-from .results import ScoredSubmission, read_all
+from .results import read_all
 from .score import score_submission
+from .scored import ScoredSubmission
 from .submission import read_submissions
 from .targets import labels_of
 

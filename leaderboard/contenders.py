@@ -15,7 +15,7 @@ import numpy as np
 
 from zoobench.scoring.jackknife import TOO_LITTLE, Jackknife, Spread, enough, likely_above, over_runs, together
 
-from .results import MeanSkill, ScoredSubmission
+from .scored import MeanSkill, ScoredSubmission
 
 _ERRORS = 0.05
 # Standard errors by which two must differ so that four tests of five, each at 5 %, find it: 1.960 + 0.842.

@@ -12,7 +12,7 @@ from zoobench.errors import ZoobenchError
 from zoobench.files import write_atomically
 
 from .payload import embedded, payload
-from .results import ScoredSubmission
+from .scored import ScoredSubmission
 
 _TEMPLATES = "templates"
 # In the order in which they run.

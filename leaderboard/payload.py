@@ -13,7 +13,7 @@ from zoobench.scoring.results import Score, TaskResult
 
 from .literature import reported
 from .ranking import Board, Overall, Place, Row, Standing, boards, overall
-from .results import ScoredSubmission
+from .scored import ScoredSubmission
 
 _DIGITS = 5
 

@@ -17,7 +17,7 @@ from zoobench.scoring.tasks import tasks_of
 
 from .contenders import Contender, better, detectable, part_of
 from .description import TRACKS
-from .results import BoardResult, ScoredSubmission
+from .scored import BoardResult, ScoredSubmission
 
 # Every track by itself, and all submissions together.
 RANKINGS = ("all", *TRACKS)

@@ -24,19 +24,8 @@ from zoobench.scoring.results import Score
 from zoobench.scoring.scores import given, rounded
 from zoobench.scoring.tasks import tasks_of
 
-from .results import (
-    RESULTS,
-    SCHEMA_VERSION,
-    BoardResult,
-    MeanSkill,
-    Points,
-    ScoredSubmission,
-    labels_of_results,
-    read_scored,
-    remove_results,
-    scores_path,
-    write_scored,
-)
+from .results import RESULTS, labels_of_results, read_scored, remove_results, scores_path, write_scored
+from .scored import SCHEMA_VERSION, BoardResult, MeanSkill, Points, ScoredSubmission
 from .submission import SUBMISSIONS, Submission, is_name, read_submissions, submissions_folder
 from .targets import (
     BOARD_PROTOCOLS,

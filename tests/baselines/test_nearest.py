@@ -8,7 +8,7 @@ from zoobench import load_zoo
 from zoobench.errors import ZoobenchError
 from zoobench.predictors.run import run
 from zoobench_baselines.nearest import NearestPredictor
-from zoobench_baselines.nearest.nearest import _most_frequent
+from zoobench_baselines.nearest.nearest import most_frequent
 
 
 def test_the_target_is_that_of_the_nearest_train_networks(splits):
@@ -27,8 +27,9 @@ def test_the_target_is_that_of_the_nearest_train_networks(splits):
 
 
 def test_the_most_frequent_class_wins_and_of_equals_the_nearest():
-    assert _most_frequent(np.array(["a", "b", "b"], object)) == "b"
-    assert _most_frequent(np.array(["c", "a", "b"], object)) == "c"
+    names = [["a", "b", "b"], ["c", "a", "b"], ["b", "a", "b"], ["b", "a", "a"]]
+    assert most_frequent(np.array(names, object)).tolist() == ["b", "c", "b", "a"]
+    assert most_frequent(np.array([["b", "a", "a", "b"]], object)).tolist() == ["b"]
 
 
 def test_no_neighbours_are_refused():

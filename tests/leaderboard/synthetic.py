@@ -3,7 +3,7 @@
 import numpy as np
 
 from zoobench_leaderboard.description import Description
-from zoobench_leaderboard.results import BoardResult, MeanSkill, ScoredSubmission
+from zoobench_leaderboard.scored import BoardResult, MeanSkill, ScoredSubmission
 
 
 def shifted(result: BoardResult, by: float, **changes) -> BoardResult:

@@ -7,7 +7,7 @@ import pytest
 
 from zoobench.scoring.jackknife import Spread
 from zoobench_leaderboard.contenders import Contender, Part, better, detectable
-from zoobench_leaderboard.results import ScoredSubmission
+from zoobench_leaderboard.scored import ScoredSubmission
 
 _METHODS, _TRIALS = 11, 300
 

@@ -5,8 +5,8 @@ from scipy import stats
 from sklearn.metrics import r2_score
 
 from zoobench_leaderboard.ranking import boards, overall
-from zoobench_leaderboard.results import ScoredSubmission
 from zoobench_leaderboard.score import score_all
+from zoobench_leaderboard.scored import ScoredSubmission
 
 from .synthetic import mean_of, renamed, shifted
 

@@ -76,7 +76,7 @@ static void trained(const net *n, int kind, int with) {
         r.correct_first = 1 - kept, r.correct_second = root((REAL)(1 - squared));
         networks(weights, pictures, slope, scale, labels, chosen, sizes, kinds, keys, least, correct, NULL, NULL, RUNS,
                  BATCH, n->layers, n->count);
-        update(weights, slope, first, second, rate, decay, RUNS, size, &r);
+        update(weights, slope, first, second, rate, kind < 4 ? decay : NULL, RUNS, size, &r);
     }
     layer without[12];
     for (int l = 0; l < n->count; l++) without[l] = n->layers[l], without[l].dropout = -1;

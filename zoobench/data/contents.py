@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..zoos.splits import SPLITS
 from .folder import DatasetFolder, Places
+
+_TEXT = pa.large_string()
+_NOTHING = pa.scalar("", _TEXT)
 
 
 def content_sha256(tables: Iterable[pa.Table]) -> str:
     """The sha256 of the values of tables of one schema, one after the other.
 
     It is taken over each column's name, type and the sha256 of its values: numbers in little-endian order, texts each
-    with a byte 0 behind it, and of columns with missing values which are there.
+    with a byte 0 behind it, a byte 1 for one that is missing, and of numbers before each whether it is there.
     """
     columns: dict[str, Any] = {}
     heads: dict[str, str] = {}
@@ -41,7 +45,9 @@ def _add(digest: Any, column: pa.ChunkedArray) -> None:
         if pa.types.is_fixed_size_list(chunk.type):
             digest.update(np.ascontiguousarray(chunk.flatten().to_numpy(), "<f4").tobytes())
         elif pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type):
-            digest.update(b"".join(b"\1" if text is None else text.encode() + b"\0" for text in chunk.to_pylist()))
+            ended = pc.binary_join_element_wise(chunk.cast(_TEXT), _NOTHING, pa.scalar("\0", _TEXT)).fill_null("\1")
+            together = pa.ListArray.from_arrays([0, len(ended)], ended)
+            digest.update(pc.binary_join(together, _NOTHING)[0].as_buffer())
         else:
             values = np.ascontiguousarray(chunk.fill_null(0).to_numpy(zero_copy_only=False))
             little = values.astype(values.dtype.newbyteorder("<"), copy=False)

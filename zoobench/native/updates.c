@@ -5,6 +5,7 @@
  * NULL where nothing decays.
  */
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "rows.c"
@@ -54,8 +55,9 @@ void update(REAL *weights, const REAL *gradient, REAL *first, REAL *second, cons
     const uint64_t found = plain_arithmetic();
     for (int64_t run = 0; run < runs; run++) {
         REAL *restrict w = weights + run * size, *restrict m = first + run * size, *restrict v = second + run * size;
-        const REAL *restrict g = gradient + run * size, *restrict own = decay + (r.shared ? run : run * size);
-        if (!decay) OF_KIND(;)
+        const REAL *restrict g = gradient + run * size;
+        const REAL *restrict own = decay ? decay + (r.shared ? run : run * size) : NULL;
+        if (!own) OF_KIND(;)
         else if (r.decoupled && r.shared) OF_KIND(weight *= 1 - rate[run] * own[0])
         else if (r.decoupled) OF_KIND(weight *= 1 - rate[run] * own[i])
         else if (r.shared) OF_KIND(slope += own[0] * weight)

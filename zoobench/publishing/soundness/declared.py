@@ -11,14 +11,15 @@ from typing import Any
 
 from ...data.manifest import Manifest, to_json
 from ...errors import ZoobenchError
+from ...training.formulation import CANONICAL
 from ...zoos.layout import layout_of
 from ...zoos.spec import HubImages
 from ...zoos.splits import SPLITS
 from .report import Report, Subject, brief, listed
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# As `training.formulation.arithmetic_of` names them.
-_ARITHMETICS = re.compile(r"canonical-1|torch-\d[\w.]*-(cpu|cuda)")
+# As `arithmetic_of` names them.
+_ARITHMETICS = re.compile(rf"{CANONICAL}|torch-\d[\w.]*-(cpu|cuda)")
 _VERSION = re.compile(r"\d+(\.\w+)*([+-][\w.]*)?")
 _BUILT_WITH = ("python", "zoobench", "torch", "numpy", "pyarrow", "datasets")
 _MOST = 5
@@ -48,9 +49,9 @@ def check(subject: Subject, report: Report) -> None:
         _built(subject, report)
     else:
         _imported(subject, report)
-    known = subject.trained_here and _ARITHMETICS.fullmatch(config.arithmetic or "canonical-1")
-    if config.arithmetic is not None and not known:
-        report.problem(f"{subject.name}: it cannot have been computed in the arithmetic {brief(config.arithmetic)}")
+    stated = config.arithmetic
+    if stated is not None and not (subject.trained_here and _ARITHMETICS.fullmatch(stated)):
+        report.problem(f"{subject.name}: it cannot have been computed in the arithmetic {brief(stated)}")
     if unknown := sorted(set(config.splits) - set(SPLITS)):
         report.problem(f"{subject.name}: no zoo has a split {listed(list(map(brief, unknown)))}")
     _origin(subject, report)
