@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import r2_score
 
-from zoobench.building.chunks import chunk_table
 from zoobench.distributions import LogUniform
 from zoobench.predictors.predictor import Examples
 from zoobench.scoring.tasks import get
 from zoobench.training.images import load_images
-from zoobench.training.population import train
 from zoobench.zoos import Zoo, resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import RandomSearch, Training
 from zoobench_baselines.linear import LinearPredictor
+
+from .populations import population
 
 ZOO = "small-cnn-zoo-lite/mnist"
 FOLDS = 5
@@ -50,10 +50,7 @@ def before(zoo: Zoo) -> Zoo:
 def probes(zoo: Zoo, runs: int, images: Path) -> tuple[str, dict[str, float]]:
     """What the weights are like, and R² of each feature set's probe, out of fold."""
     spec, chosen = zoo.spec, runs_of(zoo)[:runs]
-    checkpoints = list(train(spec.network, chosen, load_images(spec, zoo.size, images), zoo.size.checkpoints))
-    table, _ = chunk_table(spec, chosen, checkpoints)
-    weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    labels = table.drop_columns("weights").to_pandas()
+    weights, labels = population(spec, chosen, load_images(spec, zoo.size, images), zoo.size.checkpoints)
     size = np.sqrt((weights.astype(np.float64) ** 2).mean(axis=1))
     quantiles = " / ".join(f"{value:.2f}" for value in np.quantile(size, [0.5, 0.95, 1]))
     names, task = labels["run_id"].unique(), get(TASK)

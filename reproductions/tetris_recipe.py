@@ -14,17 +14,17 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from zoobench.building.chunks import chunk_table
 from zoobench.predictors.predictor import Examples
 from zoobench.scoring.tasks import tasks_of
 from zoobench.training.images import load_images
-from zoobench.training.population import train
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
 from zoobench.zoos.runs import runs_of
 from zoobench.zoos.spec import TetrisImages
 from zoobench.zoos.splits import split_of
 from zoobench_baselines.linear import LinearPredictor
+
+from .populations import population
 
 CANDIDATES = (
     (250, 0.2, 0.5, 3e-4),
@@ -37,7 +37,9 @@ CANDIDATES = (
 RUNS = 200
 
 
-def population(per_class: int, noise: float, test_noise: float, rate: float) -> tuple[np.ndarray, pd.DataFrame]:
+def candidate_population(
+    per_class: int, noise: float, test_noise: float, rate: float
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Weights (rows, 100) and labels of a candidate's runs."""
     zoo = resolve("tetris-zoo/seed")
     assert isinstance(zoo.spec.images, TetrisImages)
@@ -46,10 +48,7 @@ def population(per_class: int, noise: float, test_noise: float, rate: float) -> 
     spec = dataclasses.replace(zoo.spec, images=images)
     fixed = dataclasses.replace(zoo.size.recipe.fixed, learning_rate=rate)
     runs = [dataclasses.replace(run, hyperparameters=fixed) for run in runs_of(zoo)[:RUNS]]
-    checkpoints = list(train(spec.network, runs, load_images(spec, zoo.size), zoo.size.checkpoints))
-    table, _ = chunk_table(spec, runs, checkpoints)
-    weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    return weights, table.drop_columns("weights").to_pandas()
+    return population(spec, runs, load_images(spec, zoo.size), zoo.size.checkpoints)
 
 
 def probe(weights: np.ndarray, labels: pd.DataFrame, features: str) -> dict[str, float]:
@@ -72,7 +71,7 @@ def probe(weights: np.ndarray, labels: pd.DataFrame, features: str) -> dict[str,
 def main() -> None:
     print(f"{'images/class, noise, test noise, rate':38} feat  epoch   acc   gap    f1 of the classes   final acc, gap")
     for candidate in CANDIDATES:
-        weights, labels = population(*candidate)
+        weights, labels = candidate_population(*candidate)
         last = labels[labels["epoch"] == labels["epoch"].max()]
         ends = f"{last['test_accuracy'].mean():.2f} {last['generalization_gap'].mean():.2f}"
         for features in ("W", "stats"):

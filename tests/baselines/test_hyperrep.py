@@ -11,8 +11,6 @@ from torch import nn
 
 from zoobench.errors import ZoobenchError
 from zoobench.predictors.predictor import Examples
-from zoobench.training.images import load_images
-from zoobench.training.nets import module
 from zoobench.zoos import resolve
 from zoobench.zoos.layout import layout_of
 from zoobench_baselines.hyperrep import (
@@ -23,7 +21,6 @@ from zoobench_baselines.hyperrep import (
     losses,
     reconstruction_r2,
 )
-from zoobench_baselines.hyperrep.augment import ERASED, Augmentation
 from zoobench_baselines.hyperrep.model import LOSSES
 
 from .conftest import killed_and_resumed
@@ -38,107 +35,6 @@ def layout(zoo):
 
 def weights(zoo, rows, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, layout(zoo).size)).astype(np.float32))
-
-
-def test_nt_xent_is_equation_2_written_out():
-    rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(2, 7, 5))
-    views, temperature = np.concatenate([first, second]), 0.3
-
-    def similarity(a, b):
-        return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
-
-    terms = []
-    for i, j in [*((k, k + 7) for k in range(7)), *((k + 7, k) for k in range(7))]:
-        others = sum(math.exp(similarity(views[i], views[k]) / temperature) for k in range(14) if k != i)
-        terms.append(-math.log(math.exp(similarity(views[i], views[j]) / temperature) / others))
-    found = losses.contrast(torch.from_numpy(first), torch.from_numpy(second), temperature)
-    assert found.item() == pytest.approx(np.mean(terms), rel=1e-6)
-
-
-def test_positive_contrast_is_equation_3_written_out():
-    rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(2, 7, 5))
-    terms = [
-        -math.log(math.exp(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) / 0.3)
-        for a, b in zip(first, second, strict=True)
-    ]
-    found = losses.positive_contrast(torch.from_numpy(first), torch.from_numpy(second), 0.3)
-    assert found.item() == pytest.approx(np.mean(terms), rel=1e-6)
-
-
-def test_the_positive_contrast_of_the_code_is_the_mean_squared_error_of_the_similarities_to_0():
-    """Both directions of every pair, by ``MSELoss(reduction="mean")``, then divided by the number of views."""
-    rng = np.random.default_rng(0)
-    first, second = torch.from_numpy(rng.normal(size=(2, 7, 5)))
-    similarity = torch.nn.CosineSimilarity(dim=1)
-    positive = torch.cat([similarity(first, second), similarity(second, first)]) / 0.3
-    expected = torch.nn.MSELoss(reduction="mean")(positive, torch.zeros(14)) / 14
-    assert losses.orthogonal_views(first, second, 0.3).item() == pytest.approx(expected.item(), rel=1e-6)
-
-
-def test_reconstruction_is_a_sum_over_weights_in_the_paper_and_a_mean_in_the_code():
-    one, other = weights("mnist-zoo/seed", 6), weights("mnist-zoo/seed", 6, 1)
-    norms = [np.linalg.norm(a - b) ** 2 for a, b in zip(one.numpy(), other.numpy(), strict=True)]
-    found = {name: how.reconstruction(one, other).item() for name, how in losses.OBJECTIVES.items()}
-    assert found["paper"] == pytest.approx(np.mean(norms), rel=1e-5)
-    assert found["code"] == pytest.approx(torch.nn.MSELoss()(other, one).item(), rel=1e-5)
-    assert found["paper"] == pytest.approx(2464 * found["code"], rel=1e-5)
-
-
-@pytest.mark.parametrize("zoo", ZOOS)
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_permuted_networks_compute_the_same_on_real_images(zoo, activation, all_images):
-    """Through convolutions, pooling and flattening; the neurons of every hidden layer stand elsewhere."""
-    tiny = resolve(zoo.replace("/", "-tiny/"))
-    images = torch.from_numpy(load_images(tiny.spec, tiny.size, all_images).test_images[:8])
-    torch.manual_seed(0)
-    networks = [module(tiny.spec.network, activation) for _ in range(3)]
-    original = torch.stack([2 * nn.utils.parameters_to_vector(network.parameters()).detach() for network in networks])
-    permuted = Augmentation(layout(zoo), permute=True, erase=0, noise=0)(original)
-    assert torch.equal(permuted.sort(dim=1).values, original.sort(dim=1).values)
-    for layer in layout(zoo).layers[:-1]:
-        assert not torch.equal(permuted[:, layer.index.ravel()], original[:, layer.index.ravel()])
-    with torch.inference_mode():
-        expected, found = (
-            torch.stack([module(tiny.spec.network, activation, row.numpy()).eval()(images) for row in rows])
-            for rows in (original, permuted)
-        )
-    assert (expected.std(dim=1).amax(dim=1) > 1e-3).all(), "images must matter for the test to mean something"
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.std()))
-
-
-def test_permutations_are_uniform_and_drawn_for_each_network_alone():
-    """The first of the five hidden neurons of Tetris goes to each place equally often."""
-    zoo = layout("tetris-zoo/seed")
-    original = weights("tetris-zoo/seed", 1).repeat(2000, 1)
-    torch.manual_seed(0)
-    permuted = Augmentation(zoo, permute=True, erase=0, noise=0)(original)
-    neuron = original[0, zoo.layers[0].index[0]]
-    places = [(permuted[:, index] == neuron).all(dim=1) for index in zoo.layers[0].index]
-    counts = torch.stack(places).sum(dim=1)
-    assert counts.sum() == 2000
-    assert ((counts - 400).abs() < 5 * math.sqrt(320)).all()
-
-
-def test_erasing_takes_one_block_with_its_probability():
-    zoo = layout("mnist-zoo/seed")
-    torch.manual_seed(0)
-    views = Augmentation(zoo, permute=False, erase=0.5, noise=0)(torch.ones(2000, zoo.size))
-    erased = (views == 0).numpy()
-    hit = erased.any(axis=1)
-    assert 0.45 < hit.mean() < 0.55
-    edges = np.abs(np.diff(np.pad(erased[hit].astype(int), ((0, 0), (1, 1))), axis=1)).sum(axis=1)
-    assert (edges == 2).all()
-    share = erased[hit].mean(axis=1)
-    assert share.min() == pytest.approx(ERASED[0], abs=0.01)
-    assert share.max() == pytest.approx(ERASED[1], abs=0.01)
-    assert share.mean() == pytest.approx(np.mean(ERASED), abs=0.01)
-
-
-def test_noise_has_its_deviation():
-    views = Augmentation(layout("mnist-zoo/seed"), permute=False, erase=0, noise=0.05)(torch.zeros(50, 2464))
-    assert views.std().item() == pytest.approx(0.05, rel=0.02)
 
 
 # Not "ff" on the last: ten fully-connected layers on 75,146 weights are 20 billion parameters.

@@ -5,6 +5,7 @@ import yaml
 
 from zoobench.predictors.run import run
 from zoobench_leaderboard.pin import pin
+from zoobench_leaderboard.score import score_all
 
 SUBMISSION = {
     "method": "Ridge on statistics",
@@ -29,6 +30,15 @@ def scored_board(tiny_home, tmp_path_factory):
             run("linear", zoo, {"features": features}, folder / f"{zoo.id}.parquet")
             (folder / "submission.yaml").write_text(yaml.safe_dump(SUBMISSION))
         pin(board, zoo)
+    return board
+
+
+@pytest.fixture(scope="session")
+def with_results(scored_board, tmp_path_factory):
+    """The same, scored."""
+    board = tmp_path_factory.mktemp("with-results") / "board"
+    shutil.copytree(scored_board, board)
+    score_all(board)
     return board
 
 
